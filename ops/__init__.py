@@ -1,0 +1,1 @@
+"""Operators: what each means, and the kernels that compute it."""

@@ -1,0 +1,1 @@
+"""Graphs, passes, plans and the executor."""

@@ -1,0 +1,1 @@
+"""cynfer runs ONNX models on CPUs."""
