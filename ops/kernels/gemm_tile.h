@@ -1,0 +1,147 @@
+/* Register tiles for one element type; included by gemm_ukr.h with CYN_T (the type) and CYN_S (its suffix) set.
+ *
+ * A tile is up to CYN_MR rows by two vectors of columns. Sums start from zero and run over k in order, one chain per
+ * element (or CYN_CHAINS chains for one and two rows), so an element's bits do not depend on the tile's row count
+ * beyond that choice. Named accumulators: gcc 12 spills an array of them.
+ */
+#define CYN_CAT_(a, b) a##_##b
+#define CYN_CAT(a, b) CYN_CAT_(a, b)
+#define CYN_N(name) CYN_CAT(name, CYN_S)
+#define VEC CYN_N(cyn_vec)
+#define QUAD CYN_N(cyn_quad)
+#define VL ((int64_t)(CYN_VB / sizeof(CYN_T)))
+#define NR ((int64_t)(128 / sizeof(CYN_T)))
+
+typedef CYN_T VEC __attribute__((vector_size(CYN_VB), aligned(4), may_alias));
+typedef CYN_T QUAD __attribute__((vector_size(4 * sizeof(CYN_T)), aligned(4), may_alias));
+#define MIX(a, b, i, j, k, l) __builtin_shufflevector(a, b, i, j, k, l)
+
+#define DECL(i, p, j) VEC x##i = {0}, y##i = {0};
+#define STEP(i, p, j) { CYN_T t = p[j * lda]; x##i += t * b0; y##i += t * b1; }
+#define PUT(i, p, j) *(VEC *)(c + i * NR) = x##i; *(VEC *)(c + i * NR + VL) = y##i;
+#define ADD(i, p, j) *(VEC *)(c + i * NR) += x##i; *(VEC *)(c + i * NR + VL) += y##i;
+
+#define TILE(rows, ROWS) \
+static __attribute__((noinline)) void CYN_N(tile##rows)(int64_t kc, const CYN_T *p0, int64_t lda, const CYN_T *b, \
+                                                       CYN_T *c, int add) { \
+    const CYN_T *p1 = p0 + 3 * lda, *p2 = p0 + 6 * lda, *p3 = p0 + 9 * lda, *p4 = p0 + 12 * lda; \
+    (void)p1; (void)p2; (void)p3; (void)p4; \
+    ROWS(DECL) \
+    for (int64_t k = 0; k < kc; k++) { \
+        VEC b0 = *(const VEC *)b, b1 = *(const VEC *)(b + VL); \
+        ROWS(STEP) \
+        b += NR; p0++; p1++; p2++; p3++; p4++; \
+        CYN_KEEP(p0, p1, p2, p3, p4); \
+    } \
+    if (add) { ROWS(ADD) } else { ROWS(PUT) } \
+}
+
+TILE(1, CYN_R1) TILE(2, CYN_R2) TILE(3, CYN_R3) TILE(4, CYN_R4) TILE(5, CYN_R5) TILE(6, CYN_R6)
+#if CYN_MR > 6
+TILE(7, CYN_R7) TILE(8, CYN_R8) TILE(9, CYN_R9) TILE(10, CYN_R10) TILE(11, CYN_R11) TILE(12, CYN_R12)
+TILE(13, CYN_R13) TILE(14, CYN_R14)
+#endif
+
+/* c[rows][NR] (+)= a[rows][kc] * b[kc][NR] for one panel of NR columns. */
+static inline void CYN_N(cyn_tile)(int64_t rows, int64_t kc, const CYN_T *a, int64_t lda, const CYN_T *b, CYN_T *c,
+                                   int add) {
+    typedef void (*Tile)(int64_t, const CYN_T *, int64_t, const CYN_T *, CYN_T *, int);
+    static const Tile tiles[] = {
+        0, CYN_N(tile1), CYN_N(tile2), CYN_N(tile3), CYN_N(tile4), CYN_N(tile5), CYN_N(tile6),
+#if CYN_MR > 6
+        CYN_N(tile7), CYN_N(tile8), CYN_N(tile9), CYN_N(tile10), CYN_N(tile11), CYN_N(tile12), CYN_N(tile13),
+        CYN_N(tile14),
+#endif
+    };
+    for (int64_t s = 0; s < NR; s += 2 * VL) tiles[rows](kc, a, lda, b + s, c + s, add);
+}
+
+/* One row of a panel times a vector: four chains over k, because two would wait for each other. */
+static inline void CYN_N(cyn_row)(int64_t kc, const CYN_T *a, const CYN_T *b, CYN_T *c, int add) {
+    for (int64_t s = 0; s < NR; s += 2 * VL) {
+        const CYN_T *q = b + s;
+        VEC x0 = {0}, x1 = {0}, x2 = {0}, x3 = {0}, y0 = {0}, y1 = {0}, y2 = {0}, y3 = {0};
+        int64_t k = 0;
+#define CHAIN(i) { CYN_T t = a[k + i]; x##i += t * *(const VEC *)(q + i * NR); \
+                   y##i += t * *(const VEC *)(q + i * NR + VL); }
+        for (; k + 4 <= kc; k += 4, q += 4 * NR) { CHAIN(0) CHAIN(1) CHAIN(2) CHAIN(3) }
+        for (; k < kc; k++, q += NR) CHAIN(0)
+#undef CHAIN
+        x0 = (x0 + x1) + (x2 + x3);
+        y0 = (y0 + y1) + (y2 + y3);
+        if (add) { x0 += *(VEC *)(c + s); y0 += *(VEC *)(c + s + VL); }
+        *(VEC *)(c + s) = x0;
+        *(VEC *)(c + s + VL) = y0;
+    }
+}
+
+/* c[i * ldc + j] = alpha * x[i * NR + j] + beta * d[i * d_row + j * d_col], j < cols <= NR; d may be NULL. */
+static inline __attribute__((always_inline)) void CYN_N(cyn_scale)(
+        int64_t rows, int64_t cols, CYN_T alpha, const CYN_T *restrict x, CYN_T beta, const CYN_T *restrict d,
+        int64_t d_row, int64_t d_col, CYN_T *restrict c, int64_t ldc) {
+    for (int64_t i = 0; i < rows; i++, x += NR, c += ldc) {
+        if (d == NULL) {
+            for (int64_t j = 0; j < cols; j++) c[j] = alpha * x[j];
+        } else if (d_col == 0) {
+            CYN_T t = beta * d[i * d_row];
+            for (int64_t j = 0; j < cols; j++) c[j] = alpha * x[j] + t;
+        } else if (d_col == 1) {
+            for (int64_t j = 0; j < cols; j++) c[j] = alpha * x[j] + beta * d[i * d_row + j];
+        } else {
+            for (int64_t j = 0; j < cols; j++) c[j] = alpha * x[j] + beta * d[i * d_row + j * d_col];
+        }
+    }
+}
+
+static __attribute__((noinline)) void CYN_N(cyn_scale_rows)(
+        int64_t rows, int64_t cols, CYN_T alpha, const CYN_T *x, CYN_T beta, const CYN_T *d, int64_t d_row,
+        int64_t d_col, CYN_T *c, int64_t ldc) {
+    if (cols == NR) CYN_N(cyn_scale)(rows, NR, alpha, x, beta, d, d_row, d_col, c, ldc);
+    else CYN_N(cyn_scale)(rows, cols, alpha, x, beta, d, d_row, d_col, c, ldc);
+}
+
+/* y[i * ld + j] = x[i * rs + j * cs]. A transpose (rs = 1) goes through 4 x 4 blocks. */
+static inline void CYN_N(cyn_copy)(int64_t rows, int64_t cols, const CYN_T *restrict x, int64_t rs, int64_t cs,
+                                   CYN_T *restrict y, int64_t ld) {
+    int64_t i = 0, j;
+    if (cs == 1) {
+        for (; i < rows; i++) memcpy(y + i * ld, x + i * rs, cols * sizeof(CYN_T));
+        return;
+    }
+    if (rs == 1) {
+        for (; i + 4 <= rows; i += 4) {
+            for (j = 0; j + 4 <= cols; j += 4) {
+                const CYN_T *p = x + i + j * cs;
+                CYN_T *q = y + i * ld + j;
+                QUAD a = *(const QUAD *)p, b = *(const QUAD *)(p + cs);
+                QUAD c = *(const QUAD *)(p + 2 * cs), d = *(const QUAD *)(p + 3 * cs);
+                QUAD e = MIX(a, b, 0, 4, 1, 5), f = MIX(a, b, 2, 6, 3, 7);
+                QUAD g = MIX(c, d, 0, 4, 1, 5), h = MIX(c, d, 2, 6, 3, 7);
+                *(QUAD *)q = MIX(e, g, 0, 1, 4, 5);
+                *(QUAD *)(q + ld) = MIX(e, g, 2, 3, 6, 7);
+                *(QUAD *)(q + 2 * ld) = MIX(f, h, 0, 1, 4, 5);
+                *(QUAD *)(q + 3 * ld) = MIX(f, h, 2, 3, 6, 7);
+            }
+            for (; j < cols; j++)
+                for (int r = 0; r < 4; r++) y[(i + r) * ld + j] = x[i + r + j * cs];
+        }
+    }
+    for (; i < rows; i++)
+        for (j = 0; j < cols; j++) y[i * ld + j] = x[i * rs + j * cs];
+}
+
+#undef DECL
+#undef STEP
+#undef PUT
+#undef ADD
+#undef TILE
+#undef VEC
+#undef QUAD
+#undef MIX
+#undef VL
+#undef NR
+#undef CYN_N
+#undef CYN_CAT
+#undef CYN_CAT_
+#undef CYN_T
+#undef CYN_S

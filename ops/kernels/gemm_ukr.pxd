@@ -1,0 +1,64 @@
+# See gemm_ukr.h, which explains each part.
+from libc.stdint cimport int64_t
+from cynfer.ops.kernels.epilogue cimport CynEpilogue, cyn_epilogue_rows_f32, cyn_epilogue_rows_f64
+
+cdef extern from "gemm_ukr.h" nogil:
+    enum:
+        CYN_MR
+    void cyn_tile_f32(int64_t rows, int64_t kc, const float* a, int64_t lda, const float* b, float* c, int add) noexcept
+    void cyn_tile_f64(int64_t rows, int64_t kc, const double* a, int64_t lda, const double* b, double* c, int add) noexcept
+    void cyn_row_f32(int64_t kc, const float* a, const float* b, float* c, int add) noexcept
+    void cyn_row_f64(int64_t kc, const double* a, const double* b, double* c, int add) noexcept
+    void cyn_copy_f32(int64_t rows, int64_t cols, const float* x, int64_t rs, int64_t cs, float* y, int64_t ld) noexcept
+    void cyn_copy_f64(int64_t rows, int64_t cols, const double* x, int64_t rs, int64_t cs, double* y, int64_t ld) noexcept
+    void cyn_scale_rows_f32(int64_t rows, int64_t cols, float alpha, const float* x, float beta, const float* d,
+                            int64_t d_row, int64_t d_col, float* c, int64_t ldc) noexcept
+    void cyn_scale_rows_f64(int64_t rows, int64_t cols, double alpha, const double* x, double beta, const double* d,
+                            int64_t d_row, int64_t d_col, double* c, int64_t ldc) noexcept
+
+ctypedef fused real:
+    float
+    double
+
+
+cdef inline void tile(int64_t rows, int64_t kc, const real* a, int64_t lda, const real* b, real* c,
+                      int add) noexcept nogil:
+    if real is float:
+        cyn_tile_f32(rows, kc, a, lda, b, c, add)
+    else:
+        cyn_tile_f64(rows, kc, a, lda, b, c, add)
+
+
+cdef inline void row(int64_t kc, const real* a, const real* b, real* c, int add) noexcept nogil:
+    if real is float:
+        cyn_row_f32(kc, a, b, c, add)
+    else:
+        cyn_row_f64(kc, a, b, c, add)
+
+
+cdef inline void copy(int64_t rows, int64_t cols, const real* x, int64_t rs, int64_t cs, real* y,
+                      int64_t ld) noexcept nogil:
+    if real is float:
+        cyn_copy_f32(rows, cols, x, rs, cs, y, ld)
+    else:
+        cyn_copy_f64(rows, cols, x, rs, cs, y, ld)
+
+
+cdef inline void scale_rows(int64_t rows, int64_t cols, real alpha, const real* x, real beta, const real* d, int64_t d_row,
+                            int64_t d_col, real* c, int64_t ldc) noexcept nogil:
+    if real is float:
+        cyn_scale_rows_f32(rows, cols, alpha, x, beta, d, d_row, d_col, c, ldc)
+    else:
+        cyn_scale_rows_f64(rows, cols, alpha, x, beta, d, d_row, d_col, c, ldc)
+
+
+cdef inline void epilogue_rows(const CynEpilogue* e, real* y, int64_t ld, int64_t rows, int64_t cols, int64_t at,
+                               int64_t at_ld, int64_t channel, int channel_is_row) noexcept nogil:
+    if real is float:
+        cyn_epilogue_rows_f32(e, y, ld, rows, cols, at, at_ld, channel, channel_is_row)
+    else:
+        cyn_epilogue_rows_f64(e, y, ld, rows, cols, at, at_ld, channel, channel_is_row)
+
+
+cdef inline int64_t ceil_div(int64_t a, int64_t b) noexcept nogil:
+    return (a + b - 1) // b
