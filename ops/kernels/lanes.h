@@ -21,16 +21,16 @@
 
 /* max and min where a NaN on either side wins. The x86 instruction returns its second operand if either is NaN. */
 #if defined(__AVX512F__)
-#define LANES_PICK(op, m, x, ps, zero) \
+#define LANES_PICK(op, m, x, ps) \
     _mm512_mask_##op##_##ps(m, _mm512_cmp_##ps##_mask(m, m, _CMP_ORD_Q), m, x)
 #elif defined(__AVX__)
-#define LANES_PICK(op, m, x, ps, zero) \
+#define LANES_PICK(op, m, x, ps) \
     _mm256_blendv_##ps(_mm256_##op##_##ps(m, x), m, _mm256_cmp_##ps(m, m, _CMP_UNORD_Q))
 #elif defined(__SSE4_1__)
-#define LANES_PICK(op, m, x, ps, zero) _mm_blendv_##ps(_mm_##op##_##ps(m, x), m, _mm_cmpunord_##ps(m, m))
+#define LANES_PICK(op, m, x, ps) _mm_blendv_##ps(_mm_##op##_##ps(m, x), m, _mm_cmpunord_##ps(m, m))
 #endif
 
-#define LANES_TYPE(T, t, ps) \
+#define LANES_TYPE(T, t) \
 typedef T lanes_##t __attribute__((vector_size(LANES_BYTES))); \
 typedef T lanes_any_##t __attribute__((vector_size(LANES_BYTES), aligned(sizeof(T)), may_alias)); \
 static inline lanes_##t lanes_load_##t(const T *p) { return *(const lanes_any_##t *)p; } \
@@ -38,13 +38,13 @@ static inline void lanes_store_##t(T *p, lanes_##t v) { *(lanes_any_##t *)p = v;
 static inline lanes_##t lanes_all_##t(T v) { return (lanes_##t){0} + v; } \
 static inline T max_nan_##t(T m, T x) { return (x > m) | (x != x) ? x : m; } \
 static inline T min_nan_##t(T m, T x) { return (x < m) | (x != x) ? x : m; }
-LANES_TYPE(float, f32, ps)
-LANES_TYPE(double, f64, pd)
+LANES_TYPE(float, f32)
+LANES_TYPE(double, f64)
 
 #ifdef LANES_PICK
 #define LANES_MINMAX(t, ps) \
-static inline lanes_##t lanes_max_##t(lanes_##t m, lanes_##t x) { return LANES_PICK(max, m, x, ps, 0); } \
-static inline lanes_##t lanes_min_##t(lanes_##t m, lanes_##t x) { return LANES_PICK(min, m, x, ps, 0); }
+static inline lanes_##t lanes_max_##t(lanes_##t m, lanes_##t x) { return LANES_PICK(max, m, x, ps); } \
+static inline lanes_##t lanes_min_##t(lanes_##t m, lanes_##t x) { return LANES_PICK(min, m, x, ps); }
 #else
 #define LANES_MINMAX(t, ps) \
 static inline lanes_##t lanes_max_##t(lanes_##t m, lanes_##t x) { \
@@ -57,29 +57,66 @@ static inline lanes_##t lanes_min_##t(lanes_##t m, lanes_##t x) { \
 LANES_MINMAX(f32, ps)
 LANES_MINMAX(f64, pd)
 
-/* Folds n elements into 16 lanes, then the lanes by halves. A short block (n <= LANES_BLOCK, chosen by the caller)
- * bounds the growth of rounding errors; the lanes of the tail are filled with what changes nothing. */
-#define LANES_FOLD(name, T, t, first, STEP, SCALAR, JOIN) \
-static inline T name##_##t(const T *x, int64_t n, T c) { \
+/* Sums of a row, mapped element by element: 16 lanes (twice) over blocks of 1024, halved as a tree, and the blocks
+ * summed in float64. The order depends on n alone. c is a constant of the map. */
+#define LANES_ID(t, v, c) (v)
+#define LANES_ABS(t, v, c) lanes_max_##t(v, -(v))
+#define LANES_ABS_ONE(t, v, c) ((v) < 0 ? -(v) : (v))
+#define LANES_SQUARE(t, v, c) (((v) - (c)) * ((v) - (c)))
+#define LANES_SUM(name, T, t, MAP, MAP_ONE) \
+static inline double name##_##t(const T *x, int64_t n, T c) { \
     enum { L = LANES_BYTES / sizeof(T), G = 16 / L }; \
-    T last[16], r[16]; \
-    lanes_##t a[G], b[G], k = lanes_all_##t(c), f = lanes_all_##t(first); \
-    int64_t i = 0; \
+    double total = 0; \
+    lanes_##t k = lanes_all_##t(c); \
     (void)k; \
-    for (int g = 0; g < G; g++) a[g] = b[g] = f; \
-    for (; i + 32 <= n; i += 32) \
-        for (int g = 0; g < G; g++) { \
-            { lanes_##t v = lanes_load_##t(x + i + g * L); a[g] = STEP(t, a[g], v, k); } \
-            { lanes_##t v = lanes_load_##t(x + i + 16 + g * L); b[g] = STEP(t, b[g], v, k); } \
+    while (n > 0) { \
+        int64_t m = n < 1024 ? n : 1024, i = 0; \
+        T r[16]; \
+        if (m >= 32) { \
+            lanes_##t a[G], b[G]; \
+            for (int g = 0; g < G; g++) a[g] = b[g] = lanes_all_##t(0); \
+            for (; i + 32 <= m; i += 32) \
+                for (int g = 0; g < G; g++) { \
+                    lanes_##t v = lanes_load_##t(x + i + g * L), w = lanes_load_##t(x + i + 16 + g * L); \
+                    a[g] += MAP(t, v, k); \
+                    b[g] += MAP(t, w, k); \
+                } \
+            for (int g = 0; g < G; g++) lanes_store_##t(r + g * L, a[g] + b[g]); \
+        } else { \
+            for (int j = 0; j < 16; j++) r[j] = 0; \
         } \
-    for (int g = 0; g < G; g++) lanes_store_##t(r + g * L, JOIN(t, a[g], b[g])); \
-    for (; i < n; i += 16) { \
-        int64_t m = n - i < 16 ? n - i : 16; \
-        for (int64_t j = 0; j < m; j++) r[j] = SCALAR(t, r[j], x[i + j], c); \
+        for (; i < m; i += 16) \
+            for (int64_t j = 0; j < 16 && i + j < m; j++) { T v = x[i + j]; r[j] += MAP_ONE(t, v, c); } \
+        for (int h = 8; h; h >>= 1) \
+            for (int j = 0; j < h; j++) r[j] += r[j + h]; \
+        total += r[0]; \
+        x += m; n -= m; \
     } \
-    (void)last; \
+    return total; \
+}
+#define LANES_EXTREME(name, T, t, first) \
+static inline T name##_row_##t(const T *x, int64_t n) { \
+    enum { L = LANES_BYTES / sizeof(T), G = 16 / L, P = 2 }; \
+    T r[16]; \
+    lanes_##t a[P][G]; \
+    int64_t i = 0; \
+    for (int q = 0; q < P; q++) for (int g = 0; g < G; g++) a[q][g] = lanes_all_##t(first); \
+    for (; i + 16 * P <= n; i += 16 * P) \
+        for (int q = 0; q < P; q++) \
+            for (int g = 0; g < G; g++) \
+                a[q][g] = lanes_##name##_##t(a[q][g], lanes_load_##t(x + i + q * 16 + g * L)); \
+    for (int g = 0; g < G; g++) lanes_store_##t(r + g * L, lanes_##name##_##t(a[0][g], a[1][g])); \
+    for (; i < n; i++) r[i & 15] = name##_nan_##t(r[i & 15], x[i]); \
     for (int h = 8; h; h >>= 1) \
-        for (int j = 0; j < h; j++) r[j] = JOIN##_SCALAR(t, r[j], r[j + h]); \
+        for (int j = 0; j < h; j++) r[j] = name##_nan_##t(r[j], r[j + h]); \
     return r[0]; \
 }
+#define LANES_ROWS(T, t) \
+LANES_SUM(sum_row, T, t, LANES_ID, LANES_ID) \
+LANES_SUM(sum_abs_row, T, t, LANES_ABS, LANES_ABS_ONE) \
+LANES_SUM(sum_square_row, T, t, LANES_SQUARE, LANES_SQUARE) \
+LANES_EXTREME(max, T, t, -INFINITY) \
+LANES_EXTREME(min, T, t, INFINITY)
+LANES_ROWS(float, f32)
+LANES_ROWS(double, f64)
 #endif
