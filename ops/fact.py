@@ -1,0 +1,131 @@
+"""Facts: all that is known about a value before it is computed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from cynfer.ops.dim import Dim, DimLike, is_known, product, substitute
+from cynfer.ops.dtypes import INT64, STRING, onnx_name
+
+
+class UnknownRank(Exception):
+    """Raised by `Fact.dims` where the rank is not known; `Op.facts` answers it with unknown shapes."""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How a tensor lies in memory.
+
+    block: 0 for plain C order; B > 0 for [N][ceil(C/B)][spatial...][B], channels past C holding finite values.
+    """
+
+    block: int = 0
+
+
+PLAIN = Layout()
+C16 = Layout(16)
+
+
+@dataclass(frozen=True, eq=False)
+class Fact:
+    """Type, shape and, where known, content of a value.
+
+    dtype: element type (object for strings). shape: ints and Dims, or None where even the rank is unknown.
+    value: the content if it is known: an array of `dtype`, or, for small integer tensors, an object array of ints and
+    Dims. layout: how the plan stores it; always PLAIN before the layout pass.
+    kind: "tensor", "sequence" or "optional"; elem: what the latter two hold.
+    """
+
+    dtype: np.dtype
+    shape: tuple[DimLike, ...] | None
+    value: np.ndarray | None = None
+    layout: Layout = PLAIN
+    kind: str = "tensor"
+    elem: Fact | None = None
+
+    @staticmethod
+    def of(array: np.ndarray) -> Fact:
+        """The fact of a constant."""
+        return Fact(array.dtype, array.shape, array)
+
+    @property
+    def dims(self) -> tuple[DimLike, ...]:
+        """The shape; raises UnknownRank if there is none."""
+        if self.shape is None:
+            raise UnknownRank
+        return self.shape
+
+    @property
+    def rank(self) -> int:
+        """Number of dimensions; raises UnknownRank if that is not known."""
+        return len(self.dims)
+
+    @property
+    def known(self) -> bool:
+        """True if every dimension is a number."""
+        return self.kind == "tensor" and is_known(self.shape)
+
+    @property
+    def constant(self) -> np.ndarray | None:
+        """The content, if it is known to the last element."""
+        if self.value is None or (self.value.dtype == object and self.dtype != STRING
+                                  and any(isinstance(v, Dim) for v in self.value.flat)):
+            return None
+        return self.value if self.value.dtype == self.dtype else self.value.astype(self.dtype)
+
+    def ints(self) -> list[DimLike] | None:
+        """The content of an integer tensor as a flat list of ints and Dims, or None where it is not known."""
+        return None if self.value is None else [v if isinstance(v, Dim) else int(v) for v in self.value.flat]
+
+    @property
+    def size(self) -> DimLike:
+        """Number of elements."""
+        return product(self.dims)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes it takes in its layout; needs known dimensions."""
+        shape = list(self.dims)
+        if self.layout.block:
+            shape[1] = -(-shape[1] // self.layout.block) * self.layout.block
+        return int(product(shape)) * self.dtype.itemsize
+
+    def with_layout(self, layout: Layout) -> Fact:
+        """The same in another layout."""
+        return replace(self, layout=layout)
+
+    def without_value(self) -> Fact:
+        """The same with unknown content."""
+        return self if self.value is None else replace(self, value=None)
+
+    def substitute(self, values) -> Fact:
+        """The same with named dimensions replaced."""
+        if self.shape is None or (self.known and (self.value is None or self.value.dtype != object)):
+            return self
+        value = self.value
+        if value is not None and value.dtype == object and self.dtype != STRING:
+            value = symbolic([substitute(v, values) for v in value.flat], value.shape)
+        return replace(self, shape=tuple(substitute(d, values) for d in self.shape), value=value)
+
+    def type_name(self) -> str:
+        """As onnxruntime prints it: tensor(float), seq(tensor(int64)), …"""
+        if self.kind != "tensor":
+            inner = self.elem.type_name() if self.elem else "?"
+            return f"{'seq' if self.kind == 'sequence' else self.kind}({inner})"
+        return f"tensor({onnx_name(self.dtype)})"
+
+    def __str__(self) -> str:
+        shape = "[?]" if self.shape is None else "[" + ", ".join(map(str, self.shape)) + "]"
+        return self.type_name() + shape
+
+
+def symbolic(items, shape=None) -> np.ndarray:
+    """An object array of ints and Dims, or an int64 array if all are ints."""
+    items = list(items)
+    if not any(isinstance(v, Dim) for v in items):
+        return np.array(items, dtype=INT64).reshape(len(items) if shape is None else shape)
+    array = np.empty(len(items), dtype=object)
+    array[:] = items
+    return array if shape is None else array.reshape(shape)

@@ -1,0 +1,22 @@
+"""Passes make a better graph from a graph; each is in a module of this folder.
+
+The order below is the only list of them. A pass is a function `(graph, context) -> graph`; see `rewrite.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from cynfer.runtime.graph import Graph
+from cynfer.runtime.passes.rewrite import Context
+
+#: In the order they run.
+INFERENCE: tuple[Callable[[Graph, Context], Graph], ...] = ()
+
+
+def optimise(graph: Graph, context: Context, passes=INFERENCE) -> Graph:
+    """The graph after all passes; each result is verified. context.fired counts what each pass changed."""
+    for run in passes:
+        graph = run(graph, context)
+        graph.verify()
+    return graph
