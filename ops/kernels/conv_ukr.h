@@ -1,0 +1,192 @@
+/* Register tiles of the blocked convolution: up to CONV_PIXELS pixels by CONV_BLOCKS blocks of 16 output channels.
+ *
+ * A tile sums at most 256 products per value (a "K block": some input blocks by some taps) from zero, and adds the sum
+ * to what is in the output, so that rounding errors stay those of blocked sums. Weights: 512 floats per (input block,
+ * tap), [16 in][32 out]; a machine whose tile has one block reads one half of each line pair.
+ */
+#ifndef CYNFER_CONV_UKR_H
+#define CYNFER_CONV_UKR_H
+#include "epilogue.h"
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
+#if defined(__AVX512F__)
+#define VW 16
+#define CONV_PIXELS 14
+#define CONV_BLOCKS 2
+typedef float conv_v __attribute__((vector_size(64)));
+#define VMAX(a, b) ((conv_v)_mm512_max_ps((__m512)(a), (__m512)(b)))
+#define VMIN(a, b) ((conv_v)_mm512_min_ps((__m512)(a), (__m512)(b)))
+#define SPLAT(s) ((conv_v)_mm512_set1_ps(s))
+#elif defined(__AVX2__)
+#define VW 8
+#define CONV_PIXELS 6
+#define CONV_BLOCKS 1
+typedef float conv_v __attribute__((vector_size(32)));
+#define VMAX(a, b) ((conv_v)_mm256_max_ps((__m256)(a), (__m256)(b)))
+#define VMIN(a, b) ((conv_v)_mm256_min_ps((__m256)(a), (__m256)(b)))
+#define SPLAT(s) ((conv_v)_mm256_set1_ps(s))
+#else
+#define VW 4
+#define CONV_PIXELS 2
+#define CONV_BLOCKS 1
+typedef float conv_v __attribute__((vector_size(16)));
+#if defined(__x86_64__)
+#define VMAX(a, b) ((conv_v)_mm_max_ps((__m128)(a), (__m128)(b)))
+#define VMIN(a, b) ((conv_v)_mm_min_ps((__m128)(a), (__m128)(b)))
+#else
+typedef int32_t conv_i __attribute__((vector_size(16)));
+static inline conv_v conv_select(conv_i m, conv_v a, conv_v b) { return (conv_v)((m & (conv_i)a) | (~m & (conv_i)b)); }
+#define VMAX(a, b) conv_select((a) > (b), a, b)
+#define VMIN(a, b) conv_select((a) < (b), a, b)
+#endif
+#define SPLAT(s) ((conv_v){(s), (s), (s), (s)})
+#endif
+/* VMAX(bound, x) and VMIN(bound, x) keep a NaN in x; with the operands swapped they would swallow it. */
+
+typedef float conv_u __attribute__((vector_size(VW * 4), aligned(4)));   /* in memory: need not be aligned */
+
+typedef struct ConvTile {
+    const int64_t *taps;     /* element offset of each tap of this K block in the input */
+    int64_t ntaps, nblocks;  /* taps; input blocks */
+    int64_t x_block;         /* floats from one input block to the next */
+    int64_t y_block;         /* floats from one output block to the next */
+    const float *bias;       /* 32 values for the first K block, NULL for the later ones (which add to the output) */
+    int64_t add;             /* floats from the output to the tensor to add */
+    int adds, bounds;        /* nonzero: add it; clip to lo, hi */
+    float lo, hi;
+} ConvTile;
+
+typedef void (*ConvTileFn)(const ConvTile *t, const float *x, const float *w, float *y, const char *next, int64_t lines);
+
+#define CONV_ALL(M) M(0) M(1) M(2) M(3) M(4) M(5) M(6) M(7) M(8) M(9) M(10) M(11) M(12) M(13)
+
+static inline __attribute__((always_inline)) void conv_tile(
+        const int P, const int B, const ConvTile *t, const float *x, const float *w, float *y,
+        const char *next, int64_t lines) {
+    const int NV = B * 16 / VW;
+    const conv_v zero = {0};
+#define DECL(i) conv_v a##i = zero, b##i = zero, c##i = zero, d##i = zero;
+    CONV_ALL(DECL)
+#undef DECL
+    const int64_t *taps = t->taps;
+    const int64_t ntaps = t->ntaps;
+    for (int64_t block = t->nblocks; block > 0; block--, x += t->x_block) {
+        for (int64_t tap = 0; tap < ntaps; tap++) {
+            const float *xp = x + taps[tap];
+            const float *end = xp + 16;
+            for (int64_t i = 0; i < lines; i++, next += 64) __builtin_prefetch(next, 0, 2);
+            do {
+#define FMA(i) \
+    if (i < P) { \
+        const conv_v v = SPLAT(xp[i * 16 + k]); \
+        a##i += v * w0; \
+        if (NV > 1) b##i += v * w1; \
+        if (NV > 2) { c##i += v * w2; d##i += v * w3; } \
+    }
+#define STEP(kk) { \
+        const int k = kk; \
+        const conv_v w0 = *(const conv_u *)(w + k * 32); \
+        const conv_v w1 = NV > 1 ? *(const conv_u *)(w + k * 32 + VW) : zero; \
+        const conv_v w2 = NV > 2 ? *(const conv_u *)(w + k * 32 + 2 * VW) : zero; \
+        const conv_v w3 = NV > 3 ? *(const conv_u *)(w + k * 32 + 3 * VW) : zero; \
+        CONV_ALL(FMA) }
+                STEP(0) STEP(1) STEP(2) STEP(3)
+                xp += 4;
+                w += 128;
+            } while (xp != end);
+        }
+    }
+#undef STEP
+#undef FMA
+    /* vector j of pixel i lies at y + i * 16 + where j is in the blocks */
+    const int64_t o1 = B == 2 && VW == 16 ? t->y_block : VW;
+#define AT(i, j) ((conv_u *)(yy + i * 16 + (j == 0 ? 0 : j == 1 ? o1 : j * VW)))
+    if (t->bias) {
+        const float *bias = t->bias;
+        const conv_v b_0 = *(const conv_u *)bias, b_1 = NV > 1 ? *(const conv_u *)(bias + VW) : zero;
+        const conv_v b_2 = NV > 2 ? *(const conv_u *)(bias + 2 * VW) : zero;
+        const conv_v b_3 = NV > 3 ? *(const conv_u *)(bias + 3 * VW) : zero;
+#define BIAS(i) if (i < P) { a##i += b_0; if (NV > 1) b##i += b_1; if (NV > 2) { c##i += b_2; d##i += b_3; } }
+        CONV_ALL(BIAS)
+#undef BIAS
+    }
+#define LOAD(i) \
+    if (i < P) { \
+        a##i += *AT(i, 0); \
+        if (NV > 1) b##i += *AT(i, 1); \
+        if (NV > 2) { c##i += *AT(i, 2); d##i += *AT(i, 3); } \
+    }
+    else {
+        const float *yy = y;
+        CONV_ALL(LOAD)
+    }
+    if (t->adds) {
+        const float *yy = y + t->add;
+        CONV_ALL(LOAD)
+    }
+#undef LOAD
+    if (t->bounds) {
+        const conv_v lo = SPLAT(t->lo), hi = SPLAT(t->hi);
+#define BOUND(i) \
+    if (i < P) { \
+        a##i = VMIN(hi, VMAX(lo, a##i)); \
+        if (NV > 1) b##i = VMIN(hi, VMAX(lo, b##i)); \
+        if (NV > 2) { c##i = VMIN(hi, VMAX(lo, c##i)); d##i = VMIN(hi, VMAX(lo, d##i)); } \
+    }
+        CONV_ALL(BOUND)
+#undef BOUND
+    }
+    float *yy = y;
+#define STORE(i) \
+    if (i < P) { \
+        *AT(i, 0) = a##i; \
+        if (NV > 1) *AT(i, 1) = b##i; \
+        if (NV > 2) { *AT(i, 2) = c##i; *AT(i, 3) = d##i; } \
+    }
+    CONV_ALL(STORE)
+#undef STORE
+#undef AT
+}
+
+#define TILE(P, B) \
+    static __attribute__((noinline)) void conv_tile_##P##x##B(const ConvTile *t, const float *x, const float *w, float *y, \
+                                                             const char *next, int64_t lines) { \
+        conv_tile(P, B, t, x, w, y, next, lines); \
+    }
+#if CONV_PIXELS == 14
+#define TILES(B) \
+    TILE(1, B) TILE(2, B) TILE(3, B) TILE(4, B) TILE(5, B) TILE(6, B) TILE(7, B) TILE(8, B) TILE(9, B) TILE(10, B) \
+    TILE(11, B) TILE(12, B) TILE(13, B) TILE(14, B) \
+    static const ConvTileFn conv_tiles_##B[15] = {NULL, conv_tile_1x##B, conv_tile_2x##B, conv_tile_3x##B, \
+        conv_tile_4x##B, conv_tile_5x##B, conv_tile_6x##B, conv_tile_7x##B, conv_tile_8x##B, conv_tile_9x##B, \
+        conv_tile_10x##B, conv_tile_11x##B, conv_tile_12x##B, conv_tile_13x##B, conv_tile_14x##B};
+#elif CONV_PIXELS == 6
+#define TILES(B) \
+    TILE(1, B) TILE(2, B) TILE(3, B) TILE(4, B) TILE(5, B) TILE(6, B) \
+    static const ConvTileFn conv_tiles_##B[7] = {NULL, conv_tile_1x##B, conv_tile_2x##B, conv_tile_3x##B, \
+        conv_tile_4x##B, conv_tile_5x##B, conv_tile_6x##B};
+#else
+#define TILES(B) \
+    TILE(1, B) TILE(2, B) \
+    static const ConvTileFn conv_tiles_##B[3] = {NULL, conv_tile_1x##B, conv_tile_2x##B};
+#endif
+TILES(1)
+#if CONV_BLOCKS == 2
+TILES(2)
+#else
+#define conv_tiles_2 conv_tiles_1
+#endif
+
+/* n pixels of 16 floats, every step-th one, to consecutive places. */
+static inline void conv_take(float *to, const float *from, int64_t n, int64_t step) {
+    for (int64_t i = 0; i < n; i++)
+        for (int j = 0; j < 16; j += VW) *(conv_u *)(to + i * 16 + j) = *(const conv_u *)(from + i * step * 16 + j);
+}
+
+static inline void conv_zero(float *to, int64_t n) {
+    const conv_u zero = {0};
+    for (int64_t i = 0; i < n * 16; i += VW) *(conv_u *)(to + i) = zero;
+}
+#endif
