@@ -30,6 +30,8 @@ typedef struct Ctl {
     volatile int64_t next_poll;     /* monotonic ns at which thread 0 next calls poll */
     int (*poll)(struct Ctl *);      /* lets signals through; returns nonzero to stop */
     Fault *faults;                  /* one per thread; code 0 = none */
+    volatile int32_t faulted;       /* nonzero once any thread reported a fault */
+    void *owner;                    /* for poll */
     int64_t pad[8];
 } Ctl;
 
@@ -55,6 +57,7 @@ static inline int cyn_stop(Ctl *c, int tid) {
 
 static inline void cyn_fault(Ctl *c, int tid, int32_t code, int64_t where, int64_t got, int64_t low, int64_t high) {
     Fault *f = c->faults + tid;
+    c->faulted = 1;
     if (f->code == 0 || where < f->where) {
         f->where = where; f->got = got; f->low = low; f->high = high; f->code = code;
     }

@@ -18,6 +18,8 @@ cdef extern from "abi.h" nogil:
         int64_t next_poll
         int (*poll)(Ctl*) noexcept nogil
         Fault* faults
+        int32_t faulted
+        void* owner
     int64_t cyn_now() noexcept
     bint cyn_stop(Ctl* ctl, int tid) noexcept
     void cyn_fault(Ctl* ctl, int tid, int32_t code, int64_t where, int64_t got, int64_t low, int64_t high) noexcept
