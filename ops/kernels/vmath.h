@@ -1,7 +1,7 @@
 /* Vector math: branch-free scalar functions that gcc vectorises inside a plain loop.
  *
  * Every function takes and returns one value and treats NaN, infinities, signed zeros and subnormals as IEEE does.
- * f32 polynomials are minimax fits of our own. Functions without a fast float form go through double (CYN_D below),
+ * f32 polynomials are minimax fits of our own. Functions without a fast float form go through double,
  * which costs half the speed and gives nearly correctly rounded floats. The _f64 twins call libm: float64 serves
  * gradient checks.
  */
@@ -53,31 +53,34 @@ CYN_INLINE float cyn_exp_reduce_f32(float x, float lo, float *n, int32_t *i) {
     return CYN_FMA(t, 2.12194440e-4f, x) + lo;
 }
 
-/* c exp(x + lo) for |lo| much smaller than 1; lo carries the rounding error of a product x. Subnormal results are
- * rounded once; c is normal or 0. */
-CYN_INLINE float cyn_exp_scaled_f32(float x, float lo, float c) {
-    float n, r, q;
-    int32_t i, half;
-    x = x > 89.0f ? 89.0f : x;      /* comparisons keep NaN */
-    x = x < -170.0f ? -170.0f : x;
-    r = cyn_exp_reduce_f32(x, lo, &n, &i);
+/* exp(x + lo) = q s1 s2 for |lo| much smaller than 1, which carries the rounding error of a product x. The two powers
+ * of two reach subnormals and infinity with one rounding, also of c q s1 s2. */
+CYN_INLINE float cyn_exp_factors_f32(float x, float lo, float *s1, float *s2) {
+    float n, r, q, a = cyn_abs_f32(x);
+    int32_t i;
+    a = a > 170.0f ? 170.0f : a;    /* the comparison keeps NaN */
+    r = cyn_exp_reduce_f32(cyn_sign_of_f32(a, x), lo, &n, &i);
     q = CYN_FMA(r, 1.381431823e-03f, 8.368851617e-03f);
     q = CYN_FMA(q, r, 4.166840017e-02f);
     q = CYN_FMA(q, r, 1.666651964e-01f);
     q = CYN_FMA(q, r, 4.999999404e-01f);
-    q = CYN_FMA(r * r, q, r) + 1.0f;
-    half = i >> 1;                  /* two factors reach subnormals and infinity with one rounding */
-    return q * c * cyn_float_f32((half + 127) << 23) * cyn_float_f32((i - half + 127) << 23);
+    q = CYN_FMA(q, r, 1.0f);
+    *s1 = cyn_float_f32(((i >> 1) + 127) << 23);
+    *s2 = cyn_float_f32((i - (i >> 1) + 127) << 23);
+    return CYN_FMA(q, r, 1.0f);
 }
 
-CYN_INLINE float cyn_exp_f32(float x) { return cyn_exp_scaled_f32(x, 0.0f, 1.0f); }
+CYN_INLINE float cyn_exp_f32(float x) {
+    float s1, s2, q = cyn_exp_factors_f32(x, -0.0f, &s1, &s2);  /* adding -0 is nothing */
+    return q * s1 * s2;
+}
 
 CYN_INLINE float cyn_expm1_f32(float x) {
     float n, r, q, p, s, y = x;
     int32_t i;
     y = y > 89.0f ? 89.0f : y;
     y = y < -20.0f ? -20.0f : y;
-    r = cyn_exp_reduce_f32(y, 0.0f, &n, &i);
+    r = cyn_exp_reduce_f32(y, -0.0f, &n, &i);
     q = CYN_FMA(r, 1.984589180e-04f, 1.394082326e-03f);
     q = CYN_FMA(q, r, 8.333389647e-03f);
     q = CYN_FMA(q, r, 4.166635871e-02f);
@@ -120,9 +123,8 @@ CYN_INLINE float cyn_log_f32(float x) {
 CYN_INLINE float cyn_log1p_f32(float x) {
     float u = 1.0f + x, s, y;
     int32_t e = (cyn_bits_f32(u) - 0x3f3504f3) >> 23;
-    e = e > 126 ? 126 : e;
-    s = cyn_float_f32((127 - e) << 23);                 /* 2^-k: then 1 + f = s (1 + x), with one rounding */
-    y = cyn_log_poly_f32(CYN_FMA(x, s, s - 1.0f), (float)e);
+    s = cyn_float_f32((129 - e) << 23);                 /* 4 / 2^k; then 1 + f = (1 + x) / 2^k, with one rounding */
+    y = cyn_log_poly_f32(CYN_FMA(0.25f * x, s, 0.25f * s - 1.0f), (float)e);
     y = x > 3.40282347e+38f ? x : y;
     y = x == -1.0f ? -INFINITY : y;
     y = cyn_abs_f32(x) < 1e-8f ? x : y;
@@ -144,9 +146,12 @@ CYN_INLINE float cyn_sigmoid_f32(float x) {
 
 /* x sigmoid(y + lo), where x and y have one sign; lo carries the rounding error of y, which the tail would magnify. */
 CYN_INLINE float cyn_gate_f32(float x, float y, float lo) {
-    float e = -cyn_abs_f32(y), l = y < 0.0f ? lo : -lo, g;
-    l = e < -170.0f ? 0.0f : l;
-    g = (y < 0.0f ? cyn_exp_scaled_f32(e, l, x) : x) / (1.0f + cyn_exp_scaled_f32(e, l, 1.0f));
+    float e = -cyn_abs_f32(y), s1, s2, q, g;
+    lo = cyn_float_f32(cyn_bits_f32(lo) ^ (~cyn_bits_f32(y) & INT32_MIN));
+    lo = e < -170.0f ? 0.0f : lo;
+    q = cyn_exp_factors_f32(e, lo, &s1, &s2);
+    g = q * x * s1 * s2;
+    g = (y < 0.0f ? g : x) / (1.0f + q * s1 * s2);
     return y < -160.0f ? cyn_sign_of_f32(0.0f, x) : g;
 }
 
@@ -156,9 +161,10 @@ CYN_INLINE float cyn_softplus_f32(float x) {
 }
 
 CYN_INLINE float cyn_mish_f32(float x) {    /* x tanh(log(1 + e^x)), without cancellation */
-    float z = cyn_exp_f32(-cyn_abs_f32(x)), xz = cyn_exp_scaled_f32(-cyn_abs_f32(x), 0.0f, x < -160.0f ? -160.0f : x);
-    float a = CYN_FMA(2.0f, z, 1.0f), b = z * (z + 2.0f);
-    return x > 0.0f ? x * (a / CYN_FMA(2.0f * z, z, a)) : xz * ((z + 2.0f) / (b + 2.0f));
+    float s1, s2, q = cyn_exp_factors_f32(-cyn_abs_f32(x), -0.0f, &s1, &s2), z = q * s1 * s2;
+    float a = CYN_FMA(2.0f, z, 1.0f), g = q * (x < -160.0f ? -160.0f : x) * s1 * s2;
+    float up = x > 0.0f ? 2.0f * z * z : z * (z + 1.0f), down = x > 0.0f ? CYN_FMA(2.0f * z, z, a) : CYN_FMA(z, z + 2.0f, 2.0f);
+    return (x > 0.0f ? x : g) * (1.0f - up / down);
 }
 
 CYN_INLINE float cyn_swish_f32(float x, float beta) {
@@ -184,23 +190,33 @@ CYN_INLINE float cyn_erf_f32(float x) {
     return cyn_sign_of_f32(a < 0.9f ? p : q, x);
 }
 
-/* x Phi(x). The tail is a polynomial in (a - 3) / (a + 3) times exp(-a^2 / 2), with a = |x|. */
+/* x Phi(x). Near 0 a polynomial; the tail is one in (a - 2.5) / (a + 2.5) times
+ * exp(-a^2 / 2) / (a + 2.5), with a = |x|. */
 CYN_INLINE float cyn_gelu_f32(float x) {
-    float a = cyn_abs_f32(x), hi, lo, t, p;
+    float a = cyn_abs_f32(x), hi, lo, v, t, p, s1, s2;
     a = a > 15.0f ? 15.0f : a;
     cyn_two_prod_f32(a, -0.5f * a, &hi, &lo);
-    t = (a - 3.0f) / (a + 3.0f);
-    p = CYN_FMA(t, 5.313755901e-05f, 1.149412565e-04f);
-    p = CYN_FMA(p, t, -3.390207130e-04f);
-    p = CYN_FMA(p, t, -9.832172655e-04f);
-    p = CYN_FMA(p, t, 2.904400928e-03f);
-    p = CYN_FMA(p, t, 6.131919101e-03f);
-    p = CYN_FMA(p, t, -4.621326551e-02f);
-    p = CYN_FMA(p, t, 1.232250407e-01f);
-    p = CYN_FMA(p, t, -2.064026147e-01f);
-    p = CYN_FMA(p, t, 1.215139478e-01f);
-    p = cyn_exp_scaled_f32(hi, lo, p * (x < 0.0f ? -a : 1.0f));
-    return x < 0.0f ? p : x - x * p;
+    v = 1.0f / (a + 2.5f);
+    t = (a - 2.5f) * v;
+    p = CYN_FMA(t, -1.573620830e-04f, -3.110312973e-04f);
+    p = CYN_FMA(p, t, 6.843583542e-04f);
+    p = CYN_FMA(p, t, 2.523435978e-03f);
+    p = CYN_FMA(p, t, -1.600931981e-03f);
+    p = CYN_FMA(p, t, -1.638605632e-02f);
+    p = CYN_FMA(p, t, 9.235906415e-03f);
+    p = CYN_FMA(p, t, 1.319869757e-01f);
+    p = CYN_FMA(p, t, -4.336920083e-01f);
+    p = CYN_FMA(p, t, 7.066566348e-01f);
+    p *= v;
+    p *= cyn_exp_factors_f32(hi, lo, &s1, &s2) * (x < 0.0f ? -a : 1.0f);
+    p = p * s1 * s2;
+    p = x < 0.0f ? p : x * (1.0f - p);
+    t = x * x;
+    v = CYN_FMA(t, 1.014044537e-04f, -1.179675688e-03f);
+    v = CYN_FMA(v, t, 9.971832857e-03f);
+    v = CYN_FMA(v, t, -6.649024040e-02f);
+    v = CYN_FMA(v, t, 3.989422917e-01f);
+    return a < 0.8f ? x * CYN_FMA(v, x, 0.5f) : p;
 }
 
 /* x sigmoid(2 sqrt(2/pi) (x + 0.044715 x^3)), the argument in two parts. */
@@ -217,5 +233,152 @@ CYN_INLINE float cyn_gelu_tanh_f32(float x) {
     cyn_two_prod_f32(y, s, &hi, &lo);
     lo = CYN_FMA(y, pl, lo);
     return cyn_gate_f32(x, hi, lo);
+}
+
+/* ---- functions by way of double --------------------------------------------------------------------------------- */
+
+/* n ln 2 + r = x; |x| is cut to 710 (floats need 104). About 2^-51. */
+CYN_INLINE double cyn_exp_d(double x) {
+    double n, r, q;
+    int64_t i;
+    x = x > 709.0 ? 709.0 : x;
+    x = x < -700.0 ? -700.0 : x;
+    n = CYN_FMAD(x, 1.4426950408889634, 6755399441055744.0);
+    i = cyn_bits_f64(n);
+    n -= 6755399441055744.0;
+    r = CYN_FMAD(n, -1.9082149292705877e-10, CYN_FMAD(n, -0.69314718036912382, x));
+    q = CYN_FMAD(CYN_FMAD(r, 2.76433634101907683e-06, 2.48824370430170982e-05), r, 1.98411642086265594e-04);
+    q = CYN_FMAD(q, r, 1.38888072489776800e-03);
+    q = CYN_FMAD(q, r, 8.33333338746636808e-03);
+    q = CYN_FMAD(q, r, 4.16666669910831511e-02);
+    q = CYN_FMAD(q, r, 1.66666666665713226e-01);
+    q = CYN_FMAD(q, r, 4.99999999996004751e-01);
+    q = CYN_FMAD(CYN_FMAD(q, r, 1.0), r, 1.0);
+    return q * cyn_float_f64((int64_t)((uint64_t)(i + 1023) << 52));
+}
+
+/* log of a positive normal double, or of Inf or NaN; 0 gives -Inf. About 2^-50. */
+CYN_INLINE double cyn_log_d(double x) {
+    const int64_t one = 0x3ff0000000000000, root = 0x3fe6a09e667f3bcd;
+    int64_t i = cyn_bits_f64(x) + (one - root), m = (i & 0x000fffffffffffff) + root;
+    double k = cyn_float_f64((int64_t)((uint64_t)i >> 52) | 0x4330000000000000) - (4503599627370496.0 + 1023.0);
+    double f = cyn_float_f64(m) - 1.0, s = f / (2.0 + f), z = s * s, p;
+    p = CYN_FMAD(z, 1.68212977427943139e-01, 1.81235245649526311e-01);
+    p = CYN_FMAD(p, z, 2.22233752000264517e-01);
+    p = CYN_FMAD(p, z, 2.85714170814423962e-01);
+    p = CYN_FMAD(p, z, 4.00000000525775390e-01);
+    p = CYN_FMAD(p, z, 6.66666666665865271e-01);
+    p = CYN_FMAD(k, 0.69314718055994531, CYN_FMAD(p * z, s, 2.0 * s));
+    p = x == 0.0 ? -INFINITY : p;
+    return x < INFINITY ? p : x;
+}
+
+/* sin r, cos r and n for x = n pi/2 + r, |x| <= CYN_TRIG_LIMIT. Beyond, call libm. */
+#define CYN_TRIG_LIMIT 1.0e6f
+CYN_INLINE void cyn_trig_d(double x, double *s, double *c, int64_t *n) {
+    double t = CYN_FMAD(x, 0.63661977236758134, 6755399441055744.0), r, z;
+    *n = cyn_bits_f64(t);
+    t -= 6755399441055744.0;
+    r = CYN_FMAD(t, -1.57079632673412561417e+00, x);        /* 33 bits, so exact */
+    r = CYN_FMAD(t, -6.07710050650619224932e-11, r);
+    z = r * r;
+    *s = CYN_FMAD(CYN_FMAD(CYN_FMAD(CYN_FMAD(2.71823718453171633e-06, z, -1.98393271247678611e-04), z,
+        8.33332936223398282e-03), z, -1.66666666414259840e-01), z * r, r);
+    *c = CYN_FMAD(CYN_FMAD(CYN_FMAD(CYN_FMAD(-2.72095464535871018e-07, z, 2.47995117454545933e-05), z,
+        -1.38888837225401279e-03), z, 4.16666666224758536e-02), z * z, CYN_FMAD(z, -0.5, 1.0));
+}
+CYN_INLINE double cyn_signed_d(double x, int64_t flip) { return cyn_float_f64(cyn_bits_f64(x) ^ (int64_t)((uint64_t)flip << 63)); }
+
+CYN_INLINE float cyn_sin_small_f32(float x) {
+    double s, c;
+    int64_t n;
+    cyn_trig_d(x, &s, &c, &n);
+    s = cyn_signed_d(n & 1 ? c : s, n >> 1 & 1);
+    return x == 0.0f ? x : (float)s;
+}
+CYN_INLINE float cyn_cos_small_f32(float x) {
+    double s, c;
+    int64_t n;
+    cyn_trig_d(x, &s, &c, &n);
+    return (float)cyn_signed_d(n & 1 ? s : c, (n + 1) >> 1 & 1);
+}
+CYN_INLINE float cyn_tan_small_f32(float x) {
+    double s, c;
+    int64_t n;
+    cyn_trig_d(x, &s, &c, &n);
+    s = n & 1 ? -c / s : s / c;
+    return x == 0.0f ? x : (float)s;
+}
+CYN_INLINE int cyn_trig_far_f32(float x) { return cyn_abs_f32(x) > CYN_TRIG_LIMIT; }
+CYN_INLINE float cyn_sin_f32(float x) { return cyn_trig_far_f32(x) ? sinf(x) : cyn_sin_small_f32(x); }
+CYN_INLINE float cyn_cos_f32(float x) { return cyn_trig_far_f32(x) ? cosf(x) : cyn_cos_small_f32(x); }
+CYN_INLINE float cyn_tan_f32(float x) { return cyn_trig_far_f32(x) ? tanf(x) : cyn_tan_small_f32(x); }
+
+CYN_INLINE double cyn_asin_poly_d(double x, double z) {     /* asin(x) for |x| <= 1/2, z = x^2 */
+    double p = CYN_FMAD(z, 3.47069616278167514e-02, 7.45783815649507867e-03);
+    p = CYN_FMAD(p, z, 2.46219059792585314e-02);
+    p = CYN_FMAD(p, z, 3.01097086374439889e-02);
+    p = CYN_FMAD(p, z, 4.46602055181015492e-02);
+    p = CYN_FMAD(p, z, 7.49994800832663178e-02);
+    p = CYN_FMAD(p, z, 1.66666671915542824e-01);
+    return CYN_FMAD(p * z, x, x);
+}
+CYN_INLINE float cyn_asin_f32(float x) {
+    double a = cyn_abs_f32(x), z = a > 0.5 ? 0.5 - 0.5 * a : a * a, p = cyn_asin_poly_d(a > 0.5 ? sqrt(z) : a, z);
+    return cyn_sign_of_f32((float)(a > 0.5 ? 1.5707963267948966 - 2.0 * p : p), x);
+}
+CYN_INLINE float cyn_acos_f32(float x) {
+    double a = cyn_abs_f32(x), z = a > 0.5 ? 0.5 - 0.5 * a : a * a, p = cyn_asin_poly_d(a > 0.5 ? sqrt(z) : a, z);
+    p = a > 0.5 ? 2.0 * p : 1.5707963267948966 - p;
+    return (float)(x < 0.0f ? 3.1415926535897931 - p : p);
+}
+CYN_INLINE float cyn_atan_f32(float x) {
+    double a = cyn_abs_f32(x), t = a > 1.0 ? 1.0 / a : a, z = t * t, p;
+    p = CYN_FMAD(z, -7.11293153335832849e-04, 4.99925249832408169e-03);
+    p = CYN_FMAD(p, z, -1.64713036502623922e-02);
+    p = CYN_FMAD(p, z, 3.47044518532932250e-02);
+    p = CYN_FMAD(p, z, -5.47043155746688020e-02);
+    p = CYN_FMAD(p, z, 7.26937514453450395e-02);
+    p = CYN_FMAD(p, z, -8.98878898142522059e-02);
+    p = CYN_FMAD(p, z, 1.10952018034241470e-01);
+    p = CYN_FMAD(p, z, -1.42842507872206481e-01);
+    p = CYN_FMAD(p, z, 1.99999321926766921e-01);
+    p = CYN_FMAD(p, z, -3.33333322352149464e-01);
+    p = CYN_FMAD(p * z, t, t);
+    return cyn_sign_of_f32((float)(a > 1.0 ? 1.5707963267948966 - p : p), x);
+}
+
+CYN_INLINE float cyn_sinh_f32(float x) {
+    double a = cyn_abs_f32(x), z = a * a, e = cyn_exp_d(a), p;
+    p = CYN_FMAD(z, 1.0 / 39916800.0, 1.0 / 362880.0);
+    p = CYN_FMAD(CYN_FMAD(CYN_FMAD(p, z, 1.0 / 5040.0), z, 1.0 / 120.0), z, 1.0 / 6.0);
+    return cyn_sign_of_f32((float)(a < 1.0 ? CYN_FMAD(p * z, a, a) : 0.5 * e - 0.5 / e), x);
+}
+CYN_INLINE float cyn_cosh_f32(float x) {
+    double e = cyn_exp_d(cyn_abs_f32(x));
+    return (float)(0.5 * e + 0.5 / e);
+}
+CYN_INLINE float cyn_asinh_f32(float x) {
+    double a = cyn_abs_f32(x), z = a * a, y = cyn_log_d(1.0 + (a + z / (1.0 + sqrt(1.0 + z))));
+    return cyn_sign_of_f32((float)(a < 1e-3 ? a - a * z * (1.0 / 6.0) : a > 1e39 ? a : y), x);
+}
+CYN_INLINE float cyn_acosh_f32(float x) {
+    double t = (double)x - 1.0, y = cyn_log_d(1.0 + (t + sqrt(t * (t + 2.0))));
+    return x >= 1.0f ? (float)y : NAN;
+}
+CYN_INLINE float cyn_atanh_f32(float x) {
+    double a = cyn_abs_f32(x), z = a * a, y = 0.5 * cyn_log_d((1.0 + a) / (1.0 - a)), p;
+    p = a * z * CYN_FMAD(CYN_FMAD(z, 1.0 / 7.0, 0.2), z, 1.0 / 3.0) + a;
+    y = a < 0.01 ? p : y;
+    return a > 1.0 ? NAN : cyn_sign_of_f32((float)y, x);
+}
+
+CYN_INLINE float cyn_pow_f32(float x, float y) {
+    float a = cyn_abs_f32(x), h = 0.5f * y, r;
+    int whole = y == rintf(y), odd = whole & (h != rintf(h));
+    r = (float)cyn_exp_d((double)y * cyn_log_d(a));
+    r = odd ? cyn_sign_of_f32(r, x) : r;
+    r = (x < 0.0f) & !whole & (a < INFINITY) ? NAN : r;
+    return (y == 0.0f) | (x == 1.0f) | ((a == 1.0f) & (cyn_abs_f32(y) == INFINITY)) ? 1.0f : r;
 }
 #endif
