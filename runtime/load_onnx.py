@@ -26,7 +26,8 @@ MAX_OPSET = 28
 class Model:
     """A declared graph and what else the file says.
 
-    opsets: {domain: version}. initializers: {name: value} of the weights by their names in the model.
+    opsets: {domain: version}. overridable: initializers that are also inputs, so that a feed may replace them.
+    outputs: what the model declares of its outputs (None: nothing). denotations: {denotation: dimension names}.
     """
 
     graph: Graph
@@ -39,6 +40,9 @@ class Model:
     description: str = ""
     metadata: dict[str, str] = field(default_factory=dict)
     overridable: list[Value] = field(default_factory=list)
+    outputs: list[Fact | None] = field(default_factory=list)
+    graph_description: str = ""
+    denotations: dict[str, list[str]] = field(default_factory=dict)
 
 
 def load(source, limits: Limits | None = None) -> Model:
@@ -72,6 +76,7 @@ class _Loader:
     def __init__(self, proto, limits: Limits, folder: str | None):
         self.proto, self.limits, self.folder = proto, limits, folder
         self.count = 0
+        self.denotations: dict[str, list[str]] = {}
 
     def load(self) -> Model:
         proto = self.proto
@@ -80,7 +85,9 @@ class _Loader:
         graph, overridable = self.graph(proto.graph, {}, 0)
         graph.verify()
         return Model(graph, opsets, proto.ir_version, proto.producer_name, proto.producer_version, proto.domain,
-                     proto.model_version, proto.doc_string, {p.key: p.value for p in proto.metadata_props}, overridable)
+                     proto.model_version, proto.doc_string, {p.key: p.value for p in proto.metadata_props}, overridable,
+                     [self.fact(o) if o.type.HasField("tensor_type") and o.type.tensor_type.elem_type else None
+                      for o in proto.graph.output], proto.graph.doc_string, self.denotations)
 
     def graph(self, proto, outer: Mapping[str, Value], depth: int) -> tuple[Graph, list[Value]]:
         if depth > self.limits.max_depth:
@@ -124,6 +131,8 @@ class _Loader:
                 dims.append(dim.dim_value)
             else:
                 dims.append(Dim.name(dim.dim_param) if which and dim.dim_param else Dim.unknown())
+                if dim.denotation:
+                    self.denotations.setdefault(dim.denotation, []).append(str(dims[-1]))
         return Fact(dtype, tuple(dims))
 
     def tensor(self, proto) -> np.ndarray:

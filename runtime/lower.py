@@ -17,7 +17,7 @@ def lower(declared: Graph, outputs: Sequence[Value] | None = None) -> Graph:
     builder = Builder(declared.name)
     env: dict[Value, Value] = {}
     for value in declared.inputs:
-        env[value] = builder.input(value.fact, value.name)
+        env[value] = builder.input(value.fact.without_value(), value.name)
     for value, content in declared.states.items():
         env[value] = builder.state(content, value.name)
     _nodes(declared, builder, env)
