@@ -15,9 +15,7 @@ f32_conv_c16: p = x, w, bias or None, y, epilogue operands...
 f32_pack_conv_c16: p = w [O][C/g][KH][KW], packed; n = O, C/g, KH, KW, g, G.
     G groups (a divisor of g) will be run by the kernel; products between different true groups get weight zero.
     packed: `packed_floats(n)` floats = [G][ceil(O/G/32)][ceil(C/G/16)][KH][KW][16 in][32 out], zero-filled.
-f32_conv_stem: x is plain [N][C][IH][IW], few channels (C < 16), groups 1; otherwise as f32_conv_c16.
-    w: from f32_pack_conv_stem (p = w, packed; n = O, C, KH, KW): [ceil(O/32)][C][KH][KW][32 out].
-    Private scratch: `stem_scratch_bytes(n)`.
+Few input channels in plain layout: stem.pyx. One input channel per output channel: depthwise.pyx.
 
 How f32_conv_c16 works. The work is cut into bands of output pixels that fit the second-level cache; a band into
 K blocks of at most 256 products; for each K block the input it needs is copied with its zero border to the scratch

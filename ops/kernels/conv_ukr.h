@@ -62,8 +62,9 @@ typedef void (*ConvTileFn)(const ConvTile *t, const float *x, const float *w, fl
 
 #define CONV_ALL(M) M(0) M(1) M(2) M(3) M(4) M(5) M(6) M(7) M(8) M(9) M(10) M(11) M(12) M(13)
 
+/* PLAIN: the input is one plane of single floats per tap (ntaps of them), not blocks of 16. */
 static inline __attribute__((always_inline)) void conv_tile(
-        const int P, const int B, const ConvTile *t, const float *x, const float *w, float *y,
+        const int P, const int B, const int PLAIN, const ConvTile *t, const float *x, const float *w, float *y,
         const char *next, int64_t lines) {
     const int NV = B * 16 / VW;
     const conv_v zero = {0};
@@ -72,15 +73,9 @@ static inline __attribute__((always_inline)) void conv_tile(
 #undef DECL
     const int64_t *taps = t->taps;
     const int64_t ntaps = t->ntaps;
-    for (int64_t block = t->nblocks; block > 0; block--, x += t->x_block) {
-        for (int64_t tap = 0; tap < ntaps; tap++) {
-            const float *xp = x + taps[tap];
-            const float *end = xp + 16;
-            for (int64_t i = 0; i < lines; i++, next += 64) __builtin_prefetch(next, 0, 2);
-            do {
 #define FMA(i) \
     if (i < P) { \
-        const conv_v v = SPLAT(xp[i * 16 + k]); \
+        const conv_v v = SPLAT(xp[i * (PLAIN ? 1 : 16) + k]); \
         a##i += v * w0; \
         if (NV > 1) b##i += v * w1; \
         if (NV > 2) { c##i += v * w2; d##i += v * w3; } \
@@ -92,10 +87,24 @@ static inline __attribute__((always_inline)) void conv_tile(
         const conv_v w2 = NV > 2 ? *(const conv_u *)(w + k * 32 + 2 * VW) : zero; \
         const conv_v w3 = NV > 3 ? *(const conv_u *)(w + k * 32 + 3 * VW) : zero; \
         CONV_ALL(FMA) }
-                STEP(0) STEP(1) STEP(2) STEP(3)
-                xp += 4;
-                w += 128;
-            } while (xp != end);
+    if (PLAIN) {
+        for (int64_t tap = 0; tap < ntaps; tap++) {
+            const float *xp = x + taps[tap];
+            STEP(0)
+            w += 32;
+        }
+    } else {
+        for (int64_t block = t->nblocks; block > 0; block--, x += t->x_block) {
+            for (int64_t tap = 0; tap < ntaps; tap++) {
+                const float *xp = x + taps[tap];
+                const float *end = xp + 16;
+                for (int64_t i = 0; i < lines; i++, next += 64) __builtin_prefetch(next, 0, 2);
+                do {
+                    STEP(0) STEP(1) STEP(2) STEP(3)
+                    xp += 4;
+                    w += 128;
+                } while (xp != end);
+            }
         }
     }
 #undef STEP
@@ -150,33 +159,42 @@ static inline __attribute__((always_inline)) void conv_tile(
 #undef AT
 }
 
-#define TILE(P, B) \
-    static __attribute__((noinline)) void conv_tile_##P##x##B(const ConvTile *t, const float *x, const float *w, float *y, \
-                                                             const char *next, int64_t lines) { \
-        conv_tile(P, B, t, x, w, y, next, lines); \
+#define TILE(P, B, KIND, PLAIN) \
+    static __attribute__((noinline)) void KIND##_##P##x##B(const ConvTile *t, const float *x, const float *w, float *y, \
+                                                           const char *next, int64_t lines) { \
+        conv_tile(P, B, PLAIN, t, x, w, y, next, lines); \
     }
 #if CONV_PIXELS == 14
-#define TILES(B) \
-    TILE(1, B) TILE(2, B) TILE(3, B) TILE(4, B) TILE(5, B) TILE(6, B) TILE(7, B) TILE(8, B) TILE(9, B) TILE(10, B) \
-    TILE(11, B) TILE(12, B) TILE(13, B) TILE(14, B) \
-    static const ConvTileFn conv_tiles_##B[15] = {NULL, conv_tile_1x##B, conv_tile_2x##B, conv_tile_3x##B, \
-        conv_tile_4x##B, conv_tile_5x##B, conv_tile_6x##B, conv_tile_7x##B, conv_tile_8x##B, conv_tile_9x##B, \
-        conv_tile_10x##B, conv_tile_11x##B, conv_tile_12x##B, conv_tile_13x##B, conv_tile_14x##B};
+#define TILES(B, K, PLAIN) \
+    TILE(1, B, K, PLAIN) TILE(2, B, K, PLAIN) TILE(3, B, K, PLAIN) TILE(4, B, K, PLAIN) TILE(5, B, K, PLAIN) \
+    TILE(6, B, K, PLAIN) TILE(7, B, K, PLAIN) TILE(8, B, K, PLAIN) TILE(9, B, K, PLAIN) TILE(10, B, K, PLAIN) \
+    TILE(11, B, K, PLAIN) TILE(12, B, K, PLAIN) TILE(13, B, K, PLAIN) TILE(14, B, K, PLAIN) \
+    static const ConvTileFn K##_##B[15] = {NULL, K##_1x##B, K##_2x##B, K##_3x##B, K##_4x##B, K##_5x##B, K##_6x##B, \
+        K##_7x##B, K##_8x##B, K##_9x##B, K##_10x##B, K##_11x##B, K##_12x##B, K##_13x##B, K##_14x##B};
 #elif CONV_PIXELS == 6
-#define TILES(B) \
-    TILE(1, B) TILE(2, B) TILE(3, B) TILE(4, B) TILE(5, B) TILE(6, B) \
-    static const ConvTileFn conv_tiles_##B[7] = {NULL, conv_tile_1x##B, conv_tile_2x##B, conv_tile_3x##B, \
-        conv_tile_4x##B, conv_tile_5x##B, conv_tile_6x##B};
+#define TILES(B, K, PLAIN) \
+    TILE(1, B, K, PLAIN) TILE(2, B, K, PLAIN) TILE(3, B, K, PLAIN) TILE(4, B, K, PLAIN) TILE(5, B, K, PLAIN) \
+    TILE(6, B, K, PLAIN) \
+    static const ConvTileFn K##_##B[7] = {NULL, K##_1x##B, K##_2x##B, K##_3x##B, K##_4x##B, K##_5x##B, K##_6x##B};
 #else
-#define TILES(B) \
-    TILE(1, B) TILE(2, B) \
-    static const ConvTileFn conv_tiles_##B[3] = {NULL, conv_tile_1x##B, conv_tile_2x##B};
+#define TILES(B, K, PLAIN) \
+    TILE(1, B, K, PLAIN) TILE(2, B, K, PLAIN) \
+    static const ConvTileFn K##_##B[3] = {NULL, K##_1x##B, K##_2x##B};
 #endif
-TILES(1)
+#ifdef CONV_STEM
+TILES(1, stem_tiles, 1)
 #if CONV_BLOCKS == 2
-TILES(2)
+TILES(2, stem_tiles, 1)
+#else
+#define stem_tiles_2 stem_tiles_1
+#endif
+#else
+TILES(1, conv_tiles, 0)
+#if CONV_BLOCKS == 2
+TILES(2, conv_tiles, 0)
 #else
 #define conv_tiles_2 conv_tiles_1
+#endif
 #endif
 
 /* n pixels of 16 floats, every step-th one, to consecutive places. */
