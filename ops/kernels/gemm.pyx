@@ -63,13 +63,14 @@ cdef struct Job:                # what one batch item's product needs
     int64_t M, N, K, lda, a_col, ldc, d_row, d_col, height, tiles, near
 
 
-cdef inline void finish(const Args* a, const Job* j, const CynEpilogue* e, real* acc, int64_t rows, int64_t i, int64_t col,
-                        int64_t cols, real* c, const real* d, int64_t c_at) noexcept nogil:
+cdef inline void finish(const Args* a, const Job* j, const CynEpilogue* e, real* acc, int64_t rows, int64_t i,
+                        int64_t col, int64_t cols, real* c, const real* d, int64_t c_at) noexcept nogil:
     """Rows i... and columns col... of C, from their sums."""
     c_at += i * j.ldc + col
     if d != NULL:
         d += i * j.d_row + col * j.d_col
-    scale_rows[real](rows, cols, <real> a.f[0], acc, <real> a.f[1], d, j.d_row, j.d_col, c + c_at, j.ldc)
+    scale_rows[real](rows, cols, <real> a.f[0], acc, 128 // <int64_t> sizeof(real), <real> a.f[1], d, j.d_row, j.d_col,
+                     c + c_at, j.ldc)
     if e.count:
         epilogue_rows[real](e, c + c_at, j.ldc, rows, cols, c_at, j.ldc, col, 0)
 

@@ -75,11 +75,11 @@ static inline void CYN_N(cyn_row)(int64_t kc, const CYN_T *a, const CYN_T *b, CY
     }
 }
 
-/* c[i * ldc + j] = alpha * x[i * NR + j] + beta * d[i * d_row + j * d_col], j < cols <= NR; d may be NULL. */
+/* c[i * ldc + j] = alpha * x[i * ldx + j] + beta * d[i * d_row + j * d_col], j < cols; d may be NULL. */
 static inline __attribute__((always_inline)) void CYN_N(cyn_scale)(
-        int64_t rows, int64_t cols, CYN_T alpha, const CYN_T *restrict x, CYN_T beta, const CYN_T *restrict d,
-        int64_t d_row, int64_t d_col, CYN_T *restrict c, int64_t ldc) {
-    for (int64_t i = 0; i < rows; i++, x += NR, c += ldc) {
+        int64_t rows, int64_t cols, CYN_T alpha, const CYN_T *restrict x, int64_t ldx, CYN_T beta,
+        const CYN_T *restrict d, int64_t d_row, int64_t d_col, CYN_T *restrict c, int64_t ldc) {
+    for (int64_t i = 0; i < rows; i++, x += ldx, c += ldc) {
         if (d == NULL) {
             for (int64_t j = 0; j < cols; j++) c[j] = alpha * x[j];
         } else if (d_col == 0) {
@@ -94,10 +94,10 @@ static inline __attribute__((always_inline)) void CYN_N(cyn_scale)(
 }
 
 static __attribute__((noinline)) void CYN_N(cyn_scale_rows)(
-        int64_t rows, int64_t cols, CYN_T alpha, const CYN_T *x, CYN_T beta, const CYN_T *d, int64_t d_row,
-        int64_t d_col, CYN_T *c, int64_t ldc) {
-    if (cols == NR) CYN_N(cyn_scale)(rows, NR, alpha, x, beta, d, d_row, d_col, c, ldc);
-    else CYN_N(cyn_scale)(rows, cols, alpha, x, beta, d, d_row, d_col, c, ldc);
+        int64_t rows, int64_t cols, CYN_T alpha, const CYN_T *x, int64_t ldx, CYN_T beta, const CYN_T *d,
+        int64_t d_row, int64_t d_col, CYN_T *c, int64_t ldc) {
+    if (cols == NR) CYN_N(cyn_scale)(rows, NR, alpha, x, ldx, beta, d, d_row, d_col, c, ldc);
+    else CYN_N(cyn_scale)(rows, cols, alpha, x, ldx, beta, d, d_row, d_col, c, ldc);
 }
 
 /* y[i * ld + j] = x[i * rs + j * cs]. A transpose (rs = 1) goes through 4 x 4 blocks. */
@@ -128,6 +128,63 @@ static inline void CYN_N(cyn_copy)(int64_t rows, int64_t cols, const CYN_T *rest
     }
     for (; i < rows; i++)
         for (j = 0; j < cols; j++) y[i * ld + j] = x[i * rs + j * cs];
+}
+
+/* y[j] = x[j * step], j < n. Writes up to a vector past y[n - 1]; reads only below end. */
+static inline __attribute__((always_inline)) void CYN_N(cyn_take)(int64_t n, const CYN_T *x, int64_t step,
+                                                                  const CYN_T *end, CYN_T *y) {
+    int64_t j = 0;
+    if (step == 1) {
+        if (end - x >= n + VL) {
+            for (; j < n; j += VL) *(VEC *)(y + j) = *(const VEC *)(x + j);
+            return;
+        }
+    } else if (step == 2) {
+        if (end - x >= 2 * (n + VL)) {
+            for (; j < n; j += 4) {
+                QUAD a = *(const QUAD *)(x + 2 * j), b = *(const QUAD *)(x + 2 * j + 4);
+                *(QUAD *)(y + j) = MIX(a, b, 0, 2, 4, 6);
+            }
+            return;
+        }
+    }
+    for (; j < n; j++) y[j] = x[j * step];
+}
+
+/* Rows k0... of a panel: row k is channel k / taps, tap k % taps. `runs` holds NR runs for each tap, or for each row if
+ * there are more than CYN_TAPS taps; `counts` says how many are used. A row may spill into the next, written later. */
+static inline void CYN_N(cyn_pack_runs)(int64_t kc, int64_t k0, int64_t taps, const CynRun *runs,
+                                        const int32_t *counts, const CYN_T *x, int64_t channel, int64_t step,
+                                        const CYN_T *end, CYN_T *y) {
+    int64_t t = k0 % taps;
+    x += k0 / taps * channel;
+    for (int64_t k = 0; k < kc; k++, y += NR) {
+        const int64_t u = taps > CYN_TAPS ? k : t;
+        const CynRun *r = runs + u * NR, *last = r + counts[u];
+        for (; r < last; r++) {
+            if (r->from < 0) for (int64_t j = 0; j < r->size; j += VL) *(VEC *)(y + r->to + j) = (VEC){0};
+            else CYN_N(cyn_take)(r->size, x + r->from, step, end, y + r->to);
+        }
+        if (++t == taps) { t = 0; x += channel; }
+    }
+}
+
+/* y[q] (+)= sum over taps of w[t] * x[q + at[t]], q < n rounded up to four vectors: x and y have room for that. */
+static inline void CYN_N(cyn_taps)(int64_t n, int64_t taps, const int64_t *at, const CYN_T *w, const CYN_T *x,
+                                   CYN_T *y, int add) {
+    for (int64_t q = 0; q < n; q += 4 * VL) {
+        VEC s0 = {0}, s1 = {0}, s2 = {0}, s3 = {0};
+        for (int64_t t = 0; t < taps; t++) {
+            const CYN_T *p = x + q + at[t];
+            s0 += w[t] * *(const VEC *)p;
+            s1 += w[t] * *(const VEC *)(p + VL);
+            s2 += w[t] * *(const VEC *)(p + 2 * VL);
+            s3 += w[t] * *(const VEC *)(p + 3 * VL);
+        }
+        VEC *z = (VEC *)(y + q);
+        if (add) { s0 += z[0]; s1 += z[1]; s2 += z[2]; s3 += z[3]; }
+        z[0] = s0; z[1] = s1; z[2] = s2; z[3] = s3;
+    }
 }
 
 #undef DECL

@@ -38,6 +38,10 @@
 #define CYN_R13(F) CYN_R12(F) F(12, p4, 0)
 #define CYN_R14(F) CYN_R13(F) F(13, p4, 1)
 
+/* A piece of a packed row: `size` values from x[from], x[from + step] ..., or zeros if from < 0, go to y[to]. */
+enum { CYN_TAPS = 256 };
+typedef struct CynRun { int64_t from; int32_t to, size; } CynRun;
+
 #define CYN_T float
 #define CYN_S f32
 #include "gemm_tile.h"

@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-
 from cynfer.ops.machine import Machine, runnable
 
 SCRATCH = {"f32": 655360, "f64": 917504}

@@ -1,0 +1,448 @@
+# isa: base avx2 avx512
+"""Convolutions of 1 to 3 dimensions on plain layout (N, C, D, H, W), and their transposes.
+
+f32_conv_plain, f64_conv_plain: any groups, strides, dilations and pads.
+f32_conv_dw_plain, f64_conv_dw_plain: the same for depthwise ones (C = groups; M any multiple), faster there.
+f32_conv_transpose_plain, f64_conv_transpose_plain: ConvTranspose.
+    p = x (N, C, ID, IH, IW), w, bias (M) or NULL, y (N, M, OD, OH, OW), epilogue operands...
+        w is (M, C / groups, KD, KH, KW) for a convolution, (C, M / groups, KD, KH, KW) for a transposed one.
+    n = N, C, M, groups, ID, IH, IW, OD, OH, OW, KD, KH, KW, stride D, H, W, dilation D, H, W, pad before D, H, W,
+        then the epilogue list of epilogue.h (n[22], f[0]); channels are those of y. Missing dimensions have size 1,
+        stride 1, dilation 1 and pad 0. Pads after and output padding follow from the output size.
+    scratch: 1507328 bytes.
+
+A convolution is a matrix product: rows of A are output channels, k runs over (channel, tap), columns are output
+positions. A panel of columns is gathered into scratch just before use, in blocks of 256 k; each block's sum starts from
+zero and is added to the sum so far. A transposed convolution of stride s is one ordinary convolution for each position
+modulo s. The bits of an element depend on the sizes of its sum alone: work may be cut by thread count.
+"""
+from libc.stdint cimport int32_t, int64_t
+from libc.string cimport memset
+from cynfer.ops.kernels.abi cimport Args, Ctl, cyn_share, cyn_stop
+from cynfer.ops.kernels.epilogue cimport CynEpilogue, cyn_epilogue
+from cynfer.ops.kernels.gemm_ukr cimport (
+    CYN_MR, CYN_TAPS, CynRun, ceil_div, epilogue_rows, pack_runs, real, scale_rows, take, taps_of, tile)
+
+cdef enum:
+    KB = 256                # the longest sum without an intermediate one
+    MC = 252                # rows of copied weights: a multiple of every tile height
+    LDA = KB + 16           # their row stride: rows of one tile in different sets of the L1 cache
+    NEAR = 548352           # bytes of copied weights: MC * (KB + 16) float64
+    PANELS = 262144         # bytes of gathered panels
+    ACC = 524288            # bytes of sums kept between blocks of k
+    ROWS = 2048             # most rows at once, two panels of sums of which fit
+    SPILL = 256             # bytes that a row may spill behind the last panel
+    BAND = 16384            # values of a depthwise band that are aimed at
+    BAND_MOST = 49152       # and the most
+    WIDE = 2048             # columns of a depthwise band
+
+
+cdef struct Axis:           # positions q < count read x[q * stride + off - tap * back] and write y[first + q * step]
+    int64_t size, kernel, out
+    int64_t count, taps, stride, off, back, first, step, tap_first, tap_step
+
+
+cdef struct Conv:           # one group of one image, for the positions of its axes
+    Axis d, h, w
+    int64_t C, M, K, taps, height, tiles, x_channel, y_channel, w_m, w_c
+    int near
+
+
+cdef inline Axis forward(int64_t size, int64_t out, int64_t kernel, int64_t stride, int64_t dilation,
+                         int64_t pad) noexcept nogil:
+    cdef Axis a
+    a.size, a.out, a.kernel, a.count, a.taps = size, out, kernel, out, kernel
+    a.stride, a.off, a.back = stride, -pad, -dilation
+    a.first, a.step, a.tap_first, a.tap_step = 0, 1, 0, 1
+    return a
+
+
+cdef inline Axis backward(int64_t size, int64_t out, int64_t kernel, int64_t stride, int64_t dilation, int64_t pad,
+                          int64_t phase) noexcept nogil:
+    """The outputs phase, phase + stride, ...: which taps reach them, and from where."""
+    cdef Axis a
+    cdef int64_t t, second
+    a.size, a.out, a.kernel, a.stride, a.first, a.step = size, out, kernel, 1, phase, stride
+    a.count = ceil_div(out - phase, stride) if out > phase else 0
+    a.taps, a.tap_first, a.tap_step, a.off, a.back = 0, 0, 1, 0, 0
+    for t in range(min(kernel, stride)):
+        if (phase + pad - t * dilation) % stride == 0:
+            second = t + 1
+            while second * dilation % stride != t * dilation % stride:
+                second += 1
+            a.tap_first = t
+            a.tap_step = second - t
+            a.taps = ceil_div(kernel - t, a.tap_step)
+            a.off = (phase + pad - t * dilation) // stride
+            a.back = a.tap_step * dilation // stride
+            break
+    return a
+
+
+cdef inline int emit(CynRun* runs, int count, int64_t start, int64_t to, int64_t size, int64_t step) noexcept nogil:
+    """Appends a run, or lengthens the last one; returns the new count."""
+    cdef CynRun* last
+    if size <= 0:
+        return count
+    if count:
+        last = runs + count - 1
+        if start < 0 and last.start < 0 or start >= 0 and last.start >= 0 and last.start + last.size * step == start:
+            last.size += <int32_t> size
+            return count
+    runs[count].start = start
+    runs[count].to = <int32_t> to
+    runs[count].size = <int32_t> size
+    return count + 1
+
+
+cdef inline int runs_of(const Conv* v, int64_t tap, int64_t pixel, int64_t cols, int64_t NR,
+                        CynRun* runs) noexcept nogil:
+    """The runs of one panel row: positions pixel... of the output as seen by one tap."""
+    cdef int64_t kw = tap % v.w.taps, kh = tap // v.w.taps % v.h.taps, kd = tap // (v.w.taps * v.h.taps)
+    cdef int64_t qw = pixel % v.w.count, qh = pixel // v.w.count % v.h.count, qd = pixel // (v.w.count * v.h.count)
+    cdef int64_t to = 0, size, z, y, x, lo, hi
+    cdef int count = 0
+    while to < cols:
+        size = min(v.w.count - qw, cols - to)
+        z = qd * v.d.stride + v.d.off - kd * v.d.back
+        y = qh * v.h.stride + v.h.off - kh * v.h.back
+        if z < 0 or z >= v.d.size or y < 0 or y >= v.h.size:
+            count = emit(runs, count, -1, to, size, v.w.stride)
+        else:
+            x = qw * v.w.stride + v.w.off - kw * v.w.back
+            lo = 0 if x >= 0 else min(size, ceil_div(-x, v.w.stride))
+            hi = 0 if x >= v.w.size else min(size, (v.w.size - 1 - x) // v.w.stride + 1)
+            hi = max(lo, hi)
+            count = emit(runs, count, -1, to, lo, v.w.stride)
+            count = emit(runs, count, (z * v.h.size + y) * v.w.size + x + lo * v.w.stride, to + lo, hi - lo, v.w.stride)
+            count = emit(runs, count, -1, to + hi, size - hi, v.w.stride)
+        to += size
+        qw = 0
+        qh += 1
+        if qh == v.h.count:
+            qh = 0
+            qd += 1
+    return emit(runs, count, -1, cols, NR - cols, v.w.stride)
+
+
+cdef inline void gather(const Conv* v, const real* x, const real* end, int64_t k, int64_t kc, int64_t pixel,
+                        int64_t cols, CynRun* runs, int32_t* counts, real* y) noexcept nogil:
+    """Rows k to k + kc of the panel of positions pixel..."""
+    cdef int64_t NR = 128 // <int64_t> sizeof(real), u, n = v.taps
+    if v.taps > CYN_TAPS:
+        n = kc
+    for u in range(n):
+        counts[u] = runs_of(v, (k + u) % v.taps if v.taps > CYN_TAPS else u, pixel, cols, NR, runs + u * NR)
+    pack_runs[real](kc, k, v.taps, runs, counts, x, v.x_channel, v.w.stride, end, y)
+
+
+cdef inline void copy_weights(const Conv* v, const real* w, int64_t i0, int64_t i1, int64_t k, int64_t kc,
+                              real* y) noexcept nogil:
+    """Rows i0 to i1 of A, columns k to k + kc."""
+    cdef int64_t u, t, i, at
+    cdef const real* p
+    for u in range(kc):
+        t = (k + u) % v.taps
+        at = ((t // (v.w.taps * v.h.taps) * v.d.tap_step + v.d.tap_first) * v.h.kernel
+              + t // v.w.taps % v.h.taps * v.h.tap_step + v.h.tap_first) * v.w.kernel
+        at += t % v.w.taps * v.w.tap_step + v.w.tap_first
+        p = w + (k + u) // v.taps * v.w_c + at
+        for i in range(i0, i1):
+            y[(i - i0) * LDA + u] = p[i * v.w_m]
+
+
+cdef inline void finish(const Conv* v, const CynEpilogue* e, real* sums, int64_t rows, int64_t i, int64_t pixel,
+                        int64_t cols, const real* bias, real* y, int64_t y_at, int64_t channel) noexcept nogil:
+    """Writes rows i... of the output at positions pixel..."""
+    cdef int64_t NR = 128 // <int64_t> sizeof(real), r, j, qw, qh, qd
+    cdef real* row
+    cdef real plus
+    if bias != NULL:
+        bias += i
+    y_at += i * v.y_channel
+    if v.d.step == 1 and v.h.step == 1 and v.w.step == 1:
+        scale_rows[real](rows, cols, 1, sums, NR, 1, bias, 1, 0, y + y_at + pixel, v.y_channel)
+        if e.count:
+            epilogue_rows[real](e, y + y_at + pixel, v.y_channel, rows, cols, y_at + pixel, v.y_channel, channel + i, 1)
+        return
+    for r in range(rows):
+        plus = bias[r] if bias != NULL else <real> 0
+        qw, qh, qd = pixel % v.w.count, pixel // v.w.count % v.h.count, pixel // (v.w.count * v.h.count)
+        row = y + y_at + r * v.y_channel
+        for j in range(cols):
+            row[((qd * v.d.step + v.d.first) * v.h.out + qh * v.h.step + v.h.first) * v.w.out
+                + qw * v.w.step + v.w.first] = sums[r * NR + j] + plus
+            qw += 1
+            if qw == v.w.count:
+                qw = 0
+                qh += 1
+                if qh == v.h.count:
+                    qh = 0
+                    qd += 1
+
+
+cdef inline int part(const Args* a, Ctl* ctl, int tid, const Conv* v, const CynEpilogue* e, const real* x,
+                     const real* end, const real* w, const real* bias, real* y, int64_t y_at, int64_t channel,
+                     int64_t t0, int64_t t1, int64_t p0, int64_t p1) noexcept nogil:
+    """Tiles t0 to t1 of channels, panels p0 to p1 of positions. Returns 1 if asked to stop."""
+    cdef int64_t NR = 128 // <int64_t> sizeof(real)
+    cdef int64_t pixels = v.d.count * v.h.count * v.w.count
+    cdef int64_t k, kc, p, p2, t, s, s1, i, rows, lda, most
+    cdef char* room = a.scratch
+    cdef real* acc = <real*> room
+    cdef real* near = <real*> (room + ACC)
+    cdef real* panels = <real*> (room + ACC + NEAR)
+    cdef CynRun* runs = <CynRun*> (room + ACC + NEAR + PANELS + SPILL)
+    cdef int32_t* counts = <int32_t*> (runs + CYN_TAPS * NR)
+    cdef real* sums
+    cdef const real* b
+    cdef const real* weights
+    if t1 - t0 > ROWS // v.height:
+        for t in range(t0, t1):
+            if (t - t0) % (ROWS // v.height) == 0 and part[real](
+                    a, ctl, tid, v, e, x, end, w, bias, y, y_at, channel, t, min(t1, t + ROWS // v.height), p0, p1):
+                return 1
+        return 0
+    most = min(min(<int64_t> ACC // ((t1 - t0) * v.height * 128), PANELS // (KB * 128)), p1 - p0)
+    while p0 < p1:
+        p2 = min(p1, p0 + most)
+        k = 0
+        while k < v.K or k == 0:
+            kc = min(<int64_t> KB, v.K - k)
+            for p in range(p0, p2):
+                if cyn_stop(ctl, tid):
+                    return 1
+                if kc:
+                    gather[real](v, x, end, k, kc, p * NR, min(NR, pixels - p * NR), runs, counts,
+                                 panels + (p - p0) * KB * NR)
+            s = t0
+            while s < t1:
+                s1 = min(t1, s + MC // v.height)
+                weights = w + s * v.height * v.w_m + k
+                lda = v.w_m
+                if v.near:
+                    copy_weights[real](v, w, s * v.height, min(v.M, s1 * v.height), k, kc, near)
+                    weights = near
+                    lda = LDA
+                for p in range(p0, p2):
+                    if cyn_stop(ctl, tid):
+                        return 1
+                    b = panels + (p - p0) * KB * NR
+                    for t in range(s, s1):
+                        i = t * v.height
+                        rows = min(v.height, v.M - i)
+                        sums = acc
+                        if v.K > KB:
+                            sums = acc + ((p - p0) * (t1 - t0) + t - t0) * v.height * NR
+                        tile[real](rows, kc, weights + (t - s) * v.height * lda, lda, b, sums, k > 0)
+                        if k + kc == v.K:
+                            finish[real](v, e, sums, rows, i, p * NR, min(NR, pixels - p * NR), bias, y, y_at, channel)
+                s = s1
+            k += KB
+        p0 = p2
+    return 0
+
+
+cdef inline int conv(const Args* a, Ctl* ctl, int tid, int nt, real* kind) noexcept nogil:
+    cdef int64_t NR = 128 // <int64_t> sizeof(real)
+    cdef const int64_t* n = a.n
+    cdef const real* x = <const real*> a.p[0]
+    cdef const real* w = <const real*> a.p[1]
+    cdef const real* bias = <const real*> a.p[2]
+    cdef const real* own
+    cdef int64_t groups = n[3], items = n[0] * n[3], panels, chunks, chunk, lo, hi, u, item, g, m, p, p1
+    cdef CynEpilogue e = cyn_epilogue(a, 22, 0)
+    cdef Conv v
+    v.d = forward(n[4], n[7], n[10], n[13], n[16], n[19])
+    v.h = forward(n[5], n[8], n[11], n[14], n[17], n[20])
+    v.w = forward(n[6], n[9], n[12], n[15], n[18], n[21])
+    v.C, v.M, v.taps = n[1] // groups, n[2] // groups, n[10] * n[11] * n[12]
+    v.K, v.x_channel, v.y_channel = v.C * v.taps, n[4] * n[5] * n[6], n[7] * n[8] * n[9]
+    if items * v.M * v.y_channel == 0:
+        return 0
+    v.w_c = v.taps
+    v.w_m = v.K
+    # Strides of whole pages would put a tile's rows in one set of the L1 cache.
+    v.near = v.M > 8 and v.K * <int64_t> sizeof(real) % 4096 == 0
+    v.height = ceil_div(v.M, ceil_div(v.M, CYN_MR))
+    v.tiles = ceil_div(v.M, v.height)
+    panels = ceil_div(v.y_channel, NR)
+    chunks = 1
+    if items * panels < 4 * nt and nt > 1:
+        chunks = min(v.tiles, ceil_div(4 * nt, items * panels))
+    chunk = ceil_div(v.tiles, chunks)
+    chunks = ceil_div(v.tiles, chunk)
+    cyn_share(items * chunks * panels, tid, nt, &lo, &hi)
+    u = lo
+    while u < hi:
+        item = u // (chunks * panels)
+        g = item % groups
+        m = u // panels % chunks
+        p = u % panels
+        p1 = min(panels, p + hi - u)
+        u += p1 - p
+        own = bias + g * v.M if bias != NULL else NULL
+        if part[real](a, ctl, tid, &v, &e, x + item * v.C * v.x_channel, x + items * v.C * v.x_channel,
+                      w + g * v.M * v.K, own, <real*> a.p[3], item * v.M * v.y_channel, g * v.M,
+                      m * chunk, min(v.tiles, (m + 1) * chunk), p, p1):
+            return 0
+    return 0
+
+
+cdef inline int transpose(const Args* a, Ctl* ctl, int tid, int nt, real* kind) noexcept nogil:
+    cdef int64_t NR = 128 // <int64_t> sizeof(real)
+    cdef const int64_t* n = a.n
+    cdef const real* x = <const real*> a.p[0]
+    cdef const real* w = <const real*> a.p[1]
+    cdef const real* bias = <const real*> a.p[2]
+    cdef const real* own
+    cdef int64_t groups = n[3], items = n[0] * n[3], chunks, chunk, lo, hi, u, item, g, m, phase, t1, at, i
+    cdef bint apart = n[13] * n[14] * n[15] > 1
+    cdef CynEpilogue e = cyn_epilogue(a, 22, 0), later = e
+    cdef Conv v
+    if apart:
+        e.count = 0
+    v.C, v.M = n[1] // groups, n[2] // groups
+    v.x_channel, v.y_channel = n[4] * n[5] * n[6], n[7] * n[8] * n[9]
+    if items * v.M * v.y_channel == 0:
+        return 0
+    v.w_m = n[10] * n[11] * n[12]
+    v.w_c = v.M * v.w_m
+    v.near = 1
+    v.height = ceil_div(v.M, ceil_div(v.M, CYN_MR))
+    v.tiles = ceil_div(v.M, v.height)
+    # Channels are shared out, not positions: an epilogue over all phases follows.
+    chunks = min(v.tiles, ceil_div(4 * nt, items)) if nt > 1 else 1
+    chunk = ceil_div(v.tiles, chunks)
+    chunks = ceil_div(v.tiles, chunk)
+    cyn_share(items * chunks, tid, nt, &lo, &hi)
+    for u in range(lo, hi):
+        item = u // chunks
+        g = item % groups
+        m = u % chunks
+        t1 = min(v.tiles, (m + 1) * chunk)
+        own = bias + g * v.M if bias != NULL else NULL
+        for phase in range(n[13] * n[14] * n[15]):
+            v.d = backward(n[4], n[7], n[10], n[13], n[16], n[19], phase // (n[14] * n[15]))
+            v.h = backward(n[5], n[8], n[11], n[14], n[17], n[20], phase // n[15] % n[14])
+            v.w = backward(n[6], n[9], n[12], n[15], n[18], n[21], phase % n[15])
+            v.taps = v.d.taps * v.h.taps * v.w.taps
+            v.K = v.C * v.taps
+            if part[real](a, ctl, tid, &v, &e, x + item * v.C * v.x_channel, x + items * v.C * v.x_channel,
+                          w + g * v.C * v.w_c, own, <real*> a.p[3], item * v.M * v.y_channel, g * v.M, m * chunk, t1,
+                          0, ceil_div(v.d.count * v.h.count * v.w.count, NR)):
+                return 0
+        if apart and later.count:
+            for i in range(m * chunk * v.height, min(v.M, t1 * v.height)):
+                at = (item * v.M + i) * v.y_channel
+                if cyn_stop(ctl, tid):
+                    return 0
+                epilogue_rows[real](&later, <real*> a.p[3] + at, v.y_channel, 1, v.y_channel, at, v.y_channel,
+                                    g * v.M + i, 1)
+    return 0
+
+
+cdef inline int64_t phases_of(int64_t count, int64_t kernel, int64_t stride, int64_t dilation) noexcept nogil:
+    """Values of one phase (every stride-th) that `count` outputs need."""
+    return count + (kernel - 1) * dilation // stride
+
+
+cdef inline int depthwise(const Args* a, Ctl* ctl, int tid, int nt, real* kind) noexcept nogil:
+    cdef const int64_t* n = a.n
+    cdef const real* x = <const real*> a.p[0]
+    cdef const real* w = <const real*> a.p[1]
+    cdef const real* bias = <const real*> a.p[2]
+    cdef real* y = <real*> a.p[3]
+    cdef int64_t M = n[2], each = n[2] // n[3], ID = n[4], IH = n[5], IW = n[6], OD = n[7], OH = n[8], OW = n[9]
+    cdef int64_t KD = n[10], KH = n[11], KW = n[12], SH = n[14], SW = n[15], DH = n[17], DW = n[18]
+    cdef int64_t taps = KD * KH * KW, wide, high, pitch, rows, plane, bands, strips, lo, hi, u, m, od, oh, ow, r1, c1
+    cdef int64_t t, t1, kd, kh, kw, z, iy, ix, py, px, r, j0, j1, y_at, image
+    cdef CynEpilogue e = cyn_epilogue(a, 22, 0)
+    cdef int64_t* at = <int64_t*> a.scratch
+    cdef real* padded = <real*> (a.scratch + 2048)
+    cdef real* sums
+    cdef real* row
+    cdef const real* source
+    cdef const real* end = x + n[0] * n[1] * ID * IH * IW
+    if n[0] * M * OD * OH * OW == 0:
+        return 0
+    wide = min(OW, <int64_t> WIDE)
+    pitch = phases_of(wide, KW, SW, DW)
+    high = OH
+    while high > 1 and KD * SH * SW * phases_of(high, KH, SH, DH) * pitch > BAND:
+        high = (high + 1) // 2
+    rows = phases_of(high, KH, SH, DH)
+    plane = rows * pitch
+    if KD * SH * SW * plane > BAND_MOST or n[1] != n[3]:
+        return conv[real](a, ctl, tid, nt, kind)
+    sums = padded + KD * SH * SW * plane + 64 * 4
+    bands, strips = ceil_div(OH, high), ceil_div(OW, wide)
+    cyn_share(n[0] * M * OD * bands * strips, tid, nt, &lo, &hi)
+    for u in range(lo, hi):
+        if cyn_stop(ctl, tid):
+            return 0
+        ow = u % strips * wide
+        oh = u // strips % bands * high
+        od = u // (strips * bands) % OD
+        m = u // (strips * bands * OD) % M
+        image = u // (strips * bands * OD * M)
+        r1, c1 = min(high, OH - oh), min(wide, OW - ow)
+        # The part of the image that the band needs, with zeros around, split by position modulo stride.
+        for kd in range(KD):
+            z = od * n[13] + kd * n[16] - n[19]
+            for py in range(SH):
+                for px in range(SW):
+                    for r in range(rows):  # in rising order: a row may spill into the next
+                        iy = (oh + r) * SH + py - n[20]
+                        row = padded + ((kd * SH + py) * SW + px) * plane + r * pitch
+                        ix = ow * SW + px - n[21]
+                        j0 = 0 if ix >= 0 else min(pitch, ceil_div(-ix, SW))
+                        j1 = 0 if ix >= IW else min(pitch, (IW - 1 - ix) // SW + 1)
+                        if z < 0 or z >= ID or iy < 0 or iy >= IH or j1 <= j0:
+                            memset(row, 0, pitch * sizeof(real))
+                            continue
+                        source = x + (((image * n[1] + m // each) * ID + z) * IH + iy) * IW + ix
+                        memset(row, 0, j0 * sizeof(real))
+                        take[real](j1 - j0, source + j0 * SW, SW, end, row + j0)
+                        memset(row + j1, 0, (pitch - j1) * sizeof(real))
+        t = 0
+        while t < taps or t == 0:
+            t1 = min(taps, t + KB)
+            for r in range(t, t1):
+                kw, kh, kd = r % KW * DW, r // KW % KH * DH, r // (KW * KH)
+                at[r - t] = ((kd * SH + kh % SH) * SW + kw % SW) * plane + kh // SH * pitch + kw // SW
+            taps_of[real](r1 * pitch, t1 - t, at, w + m * taps + t, padded, sums, t > 0)
+            t += KB
+        y_at = ((image * M + m) * OD + od) * OH * OW + oh * OW + ow
+        scale_rows[real](r1, c1, 1, sums, pitch, 1, bias + m if bias != NULL else NULL, 0, 0, y + y_at, OW)
+        if e.count:
+            for r in range(r1):
+                epilogue_rows[real](&e, y + y_at + r * OW, OW, 1, c1, y_at + r * OW, OW, m, 1)
+    return 0
+
+
+cdef int f32_conv_plain(const Args* a, Ctl* ctl, int tid, int nt) noexcept nogil:
+    return conv[float](a, ctl, tid, nt, NULL)
+
+cdef int f64_conv_plain(const Args* a, Ctl* ctl, int tid, int nt) noexcept nogil:
+    return conv[double](a, ctl, tid, nt, NULL)
+
+cdef int f32_conv_dw_plain(const Args* a, Ctl* ctl, int tid, int nt) noexcept nogil:
+    return depthwise[float](a, ctl, tid, nt, NULL)
+
+cdef int f64_conv_dw_plain(const Args* a, Ctl* ctl, int tid, int nt) noexcept nogil:
+    return depthwise[double](a, ctl, tid, nt, NULL)
+
+cdef int f32_conv_transpose_plain(const Args* a, Ctl* ctl, int tid, int nt) noexcept nogil:
+    return transpose[float](a, ctl, tid, nt, NULL)
+
+cdef int f64_conv_transpose_plain(const Args* a, Ctl* ctl, int tid, int nt) noexcept nogil:
+    return transpose[double](a, ctl, tid, nt, NULL)
+
+
+KERNELS = {
+    "f32_conv_plain": <size_t> &f32_conv_plain, "f64_conv_plain": <size_t> &f64_conv_plain,
+    "f32_conv_dw_plain": <size_t> &f32_conv_dw_plain, "f64_conv_dw_plain": <size_t> &f64_conv_dw_plain,
+    "f32_conv_transpose_plain": <size_t> &f32_conv_transpose_plain,
+    "f64_conv_transpose_plain": <size_t> &f64_conv_transpose_plain,
+}
