@@ -53,8 +53,8 @@ CYN_INLINE float cyn_exp_reduce_f32(float x, float lo, float *n, int32_t *i) {
     return CYN_FMA(t, 2.12194440e-4f, x) + lo;
 }
 
-/* exp(x + lo) = q s1 s2 for |lo| much smaller than 1, which carries the rounding error of a product x. The two powers
- * of two reach subnormals and infinity with one rounding, also of c q s1 s2. */
+/* Returns q with exp(x + lo) = (1 + q) s1 s2 for |lo| much smaller than 1, which carries the rounding error of a
+ * product x. The two powers of two reach subnormals and infinity with one rounding, also of c (1 + q) s1 s2. */
 CYN_INLINE float cyn_exp_factors_f32(float x, float lo, float *s1, float *s2) {
     float n, r, q, a = cyn_abs_f32(x);
     int32_t i;
@@ -67,12 +67,12 @@ CYN_INLINE float cyn_exp_factors_f32(float x, float lo, float *s1, float *s2) {
     q = CYN_FMA(q, r, 1.0f);
     *s1 = cyn_float_f32(((i >> 1) + 127) << 23);
     *s2 = cyn_float_f32((i - (i >> 1) + 127) << 23);
-    return CYN_FMA(q, r, 1.0f);
+    return q * r;
 }
 
 CYN_INLINE float cyn_exp_f32(float x) {
     float s1, s2, q = cyn_exp_factors_f32(x, -0.0f, &s1, &s2);  /* adding -0 is nothing */
-    return q * s1 * s2;
+    return (1.0f + q) * s1 * s2;
 }
 
 CYN_INLINE float cyn_expm1_f32(float x) {
@@ -150,8 +150,8 @@ CYN_INLINE float cyn_gate_f32(float x, float y, float lo) {
     lo = cyn_float_f32(cyn_bits_f32(lo) ^ (~cyn_bits_f32(y) & INT32_MIN));
     lo = e < -170.0f ? 0.0f : lo;
     q = cyn_exp_factors_f32(e, lo, &s1, &s2);
-    g = q * x * s1 * s2;
-    g = (y < 0.0f ? g : x) / (1.0f + q * s1 * s2);
+    g = CYN_FMA(q, x, x) * s1 * s2;
+    g = (y < 0.0f ? g : x) / (1.0f + (1.0f + q) * s1 * s2);
     return y < -160.0f ? cyn_sign_of_f32(0.0f, x) : g;
 }
 
@@ -161,9 +161,10 @@ CYN_INLINE float cyn_softplus_f32(float x) {
 }
 
 CYN_INLINE float cyn_mish_f32(float x) {    /* x tanh(log(1 + e^x)), without cancellation */
-    float s1, s2, q = cyn_exp_factors_f32(-cyn_abs_f32(x), -0.0f, &s1, &s2), z = q * s1 * s2;
-    float a = CYN_FMA(2.0f, z, 1.0f), g = q * (x < -160.0f ? -160.0f : x) * s1 * s2;
-    float up = x > 0.0f ? 2.0f * z * z : z * (z + 1.0f), down = x > 0.0f ? CYN_FMA(2.0f * z, z, a) : CYN_FMA(z, z + 2.0f, 2.0f);
+    float s1, s2, q = cyn_exp_factors_f32(-cyn_abs_f32(x), -0.0f, &s1, &s2), z = (1.0f + q) * s1 * s2;
+    float g = x < -160.0f ? -160.0f : x, up = x > 0.0f ? 2.0f * z * z : z * (z + 1.0f);
+    float down = x > 0.0f ? CYN_FMA(2.0f * z, z, CYN_FMA(2.0f, z, 1.0f)) : CYN_FMA(z, z + 2.0f, 2.0f);
+    g = CYN_FMA(q, g, g) * s1 * s2;
     return (x > 0.0f ? x : g) * (1.0f - up / down);
 }
 
@@ -207,9 +208,9 @@ CYN_INLINE float cyn_gelu_f32(float x) {
     p = CYN_FMA(p, t, 1.319869757e-01f);
     p = CYN_FMA(p, t, -4.336920083e-01f);
     p = CYN_FMA(p, t, 7.066566348e-01f);
-    p *= v;
-    p *= cyn_exp_factors_f32(hi, lo, &s1, &s2) * (x < 0.0f ? -a : 1.0f);
-    p = p * s1 * s2;
+    p *= x < 0.0f ? CYN_FMA(t, -0.5f, -0.5f) : v;           /* -a / (a + 2.5) */
+    t = cyn_exp_factors_f32(hi, lo, &s1, &s2);
+    p = CYN_FMA(p, t, p) * s1 * s2;
     p = x < 0.0f ? p : x * (1.0f - p);
     t = x * x;
     v = CYN_FMA(t, 1.014044537e-04f, -1.179675688e-03f);
@@ -287,7 +288,9 @@ CYN_INLINE void cyn_trig_d(double x, double *s, double *c, int64_t *n) {
     *c = CYN_FMAD(CYN_FMAD(CYN_FMAD(CYN_FMAD(-2.72095464535871018e-07, z, 2.47995117454545933e-05), z,
         -1.38888837225401279e-03), z, 4.16666666224758536e-02), z * z, CYN_FMAD(z, -0.5, 1.0));
 }
-CYN_INLINE double cyn_signed_d(double x, int64_t flip) { return cyn_float_f64(cyn_bits_f64(x) ^ (int64_t)((uint64_t)flip << 63)); }
+CYN_INLINE double cyn_signed_d(double x, int64_t flip) {
+    return cyn_float_f64(cyn_bits_f64(x) ^ (int64_t)((uint64_t)flip << 63));
+}
 
 CYN_INLINE float cyn_sin_small_f32(float x) {
     double s, c;
@@ -380,5 +383,27 @@ CYN_INLINE float cyn_pow_f32(float x, float y) {
     r = odd ? cyn_sign_of_f32(r, x) : r;
     r = (x < 0.0f) & !whole & (a < INFINITY) ? NAN : r;
     return (y == 0.0f) | (x == 1.0f) | ((a == 1.0f) & (cyn_abs_f32(y) == INFINITY)) ? 1.0f : r;
+}
+
+/* ---- float64 twins ---------------------------------------------------------------------------------------------- */
+
+#define CYN_LIBM(name) CYN_INLINE double cyn_##name##_f64(double x) { return name(x); }
+CYN_LIBM(exp) CYN_LIBM(expm1) CYN_LIBM(log) CYN_LIBM(log1p) CYN_LIBM(tanh) CYN_LIBM(erf) CYN_LIBM(sin) CYN_LIBM(cos)
+CYN_LIBM(tan) CYN_LIBM(asin) CYN_LIBM(acos) CYN_LIBM(atan) CYN_LIBM(sinh) CYN_LIBM(cosh) CYN_LIBM(asinh) CYN_LIBM(acosh)
+CYN_LIBM(atanh)
+#undef CYN_LIBM
+CYN_INLINE double cyn_pow_f64(double x, double y) { return pow(x, y); }
+CYN_INLINE double cyn_abs_f64(double x) { return fabs(x); }
+CYN_INLINE double cyn_softplus_f64(double x) { return (x < 0 ? 0 : x) + log1p(exp(-fabs(x))); }
+CYN_INLINE double cyn_sigmoid_f64(double x) { double z = exp(-fabs(x)); return (x < 0 ? z : 1) / (1 + z); }
+CYN_INLINE double cyn_gate_f64(double x, double y) {     /* x sigmoid(y) */
+    double s = cyn_sigmoid_f64(y);
+    return s == 0 ? copysign(0.0, x) : x * s;
+}
+CYN_INLINE double cyn_swish_f64(double x, double beta) { return cyn_gate_f64(x, x * beta); }
+CYN_INLINE double cyn_mish_f64(double x) { return x < -800 ? -0.0 : x * tanh(cyn_softplus_f64(x)); }
+CYN_INLINE double cyn_gelu_f64(double x) { return x < -40 ? -0.0 : 0.5 * x * erfc(-0.70710678118654752 * x); }
+CYN_INLINE double cyn_gelu_tanh_f64(double x) {
+    return cyn_gate_f64(x, x * (1.5957691216057308 + 0.071354816272600253 * x * x));
 }
 #endif
