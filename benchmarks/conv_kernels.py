@@ -139,11 +139,9 @@ def ours(machine, layer, batch, rng):
     n = [batch, c, h, w, o, oh, ow, k, k, s, s, 1, 1, p, p, g, 0]
     y, bias = aligned((batch, -(-o // 16), oh, ow, 16), 0), aligned(-(-o // 16) * 16, 0)
     if g == c == o and g > 1:
-        from cynfer.ops.kernels import _depthwise_base as depthwise
-
         weights = aligned((-(-c // 16), k * k, 16), rng.standard_normal((1, k * k, 16)))
         x = aligned((batch, -(-c // 16), h, w, 16), rng.standard_normal((1, h, w, 16)))
-        return caller(machine, "f32_conv_dw_c16", [x, weights, bias, y], n, scratch=depthwise.scratch_bytes(n))
+        return caller(machine, "f32_conv_dw_c16", [x, weights, bias, y], n)
     if c < 16:
         from cynfer.ops.kernels import _stem_base as stem
 
