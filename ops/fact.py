@@ -85,12 +85,17 @@ class Fact:
         return product(self.dims)
 
     @property
+    def stored_shape(self) -> tuple[int, ...]:
+        """The shape in memory: [N, C/B, spatial..., B] in a blocked layout. Needs known dimensions."""
+        if not self.layout.block:
+            return tuple(self.dims)
+        n, c, *spatial = self.dims
+        return (n, -(-c // self.layout.block), *spatial, self.layout.block)
+
+    @property
     def nbytes(self) -> int:
         """Bytes it takes in its layout; needs known dimensions."""
-        shape = list(self.dims)
-        if self.layout.block:
-            shape[1] = -(-shape[1] // self.layout.block) * self.layout.block
-        return int(product(shape)) * self.dtype.itemsize
+        return int(product(self.stored_shape)) * self.dtype.itemsize
 
     def with_layout(self, layout: Layout) -> Fact:
         """The same in another layout."""

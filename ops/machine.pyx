@@ -32,11 +32,11 @@ def runnable() -> list:
     return result or ["base"]
 
 
-def _load(isas) -> dict:
-    """{kernel name: (address, instruction set of the build)}: each set overwrites what it does better."""
+def _load(isas) -> tuple:
+    """({kernel name: (address, instruction set of the build)}, {source: its strongest build as a module})."""
     from cynfer.ops import kernels
 
-    found = {}
+    found, modules = {}, {}
     names = sorted(m.name for m in pkgutil.iter_modules(kernels.__path__))
     for isa in isas:
         for name in names:
@@ -44,7 +44,8 @@ def _load(isas) -> dict:
                 module = importlib.import_module(f"cynfer.ops.kernels.{name}")
                 for kernel, address in module.KERNELS.items():
                     found[kernel] = (address, isa)
-    return found
+                modules[name[1:].removesuffix("_" + isa)] = module
+    return found, modules
 
 
 _loaded = {}
@@ -69,7 +70,7 @@ class Machine:
         self.precision = precision
         if self.isa not in _loaded:
             _loaded[self.isa] = _load(have[: have.index(self.isa) + 1])
-        self._kernels = _loaded[self.isa]
+        self._kernels, self._modules = _loaded[self.isa]
 
     def __reduce__(self):
         return Machine, (self.isa, self.precision)
@@ -80,6 +81,10 @@ class Machine:
     def address(self, str kernel) -> int:
         """Where the kernel's code lies; raises KeyError with its name where no build has it."""
         return self._kernels[kernel][0]
+
+    def module(self, str source):
+        """The strongest build of a kernel source, for what it tells about its kernels (sizes of packed weights, …)."""
+        return self._modules[source]
 
     def build(self, str kernel) -> str:
         """The instruction set that the kernel in use was built for."""

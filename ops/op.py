@@ -12,6 +12,7 @@ import inspect
 import pkgutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -77,6 +78,12 @@ class Op:
     symbolic: ClassVar[bool] = False
     #: Same inputs, same outputs: may be folded, shared and dropped.
     pure: ClassVar[bool] = True
+    #: The axis of the output whose entries each have their own weights, where `scaled` can change those; or None.
+    channel_axis: ClassVar[int | None] = None
+    #: Inputs that hold weights: constants that feed them fold whatever their size.
+    weight_inputs: ClassVar[tuple[int, ...]] = ()
+    #: The first output is this input's own storage, written by the native call (a state's update).
+    inplace: ClassVar[int | None] = None
     #: Number of outputs; a property where it depends on the attributes.
     n_outputs: ClassVar[int] = 1
 
@@ -109,6 +116,21 @@ class Op:
         """True if `native` also runs with its 4-D operands in layout C16 (the same for all of them)."""
         return False
 
+    def blocked_entry(self, m, ins: Sequence[Fact | None], outs: Sequence[Fact]) -> bool:
+        """True if `native` can read its first input PLAIN and write its output in C16 (the first convolution)."""
+        return False
+
+    def packing(self, m, ins: Sequence[Fact | None], outs: Sequence[Fact]) -> tuple[dict[int, Op], Op] | None:
+        """({index of a constant input: the op that packs it}, this op for the packed inputs), or None."""
+        return None
+
+    def scaled(self, weights: Sequence[np.ndarray | None], gamma, beta) -> Sequence[np.ndarray | None] | None:
+        """The constant inputs from index 1 on, changed so that the output becomes gamma * y + beta by channel.
+
+        weights: inputs 1 and later, None for absent ones. gamma, beta: float64, [channels] each. None: cannot.
+        """
+        return None
+
     def absorb(self, consumer: Op, position: int, ins: Sequence[Fact | None], others: Sequence[Fact]) -> Op | None:
         """This op with `consumer`, the only reader of its output, as part of its epilogue; None if it cannot.
 
@@ -116,6 +138,10 @@ class Op:
         become further inputs of the result.
         """
         return None
+
+    def is_noop(self, ins: Sequence[Fact | None], outs: Sequence[Fact]) -> bool:
+        """True if the first output always equals the first input, for facts that may be symbolic."""
+        return self.view and ins[0].shape is not None and ins[0].shape == outs[0].shape
 
     def cost(self, ins: Sequence[Fact | None], outs: Sequence[Fact]) -> float:
         """Multiply-adds, for people; 0 where nobody counts."""
@@ -169,13 +195,14 @@ def onnx(name: str, since: int, domain: str = "") -> Callable:
     return register
 
 
+@cache
 def _load() -> None:
+    """Imports every module of this folder, so that their operators are registered."""
     from cynfer import ops
 
-    if not _registry:
-        for module in pkgutil.iter_modules(ops.__path__):
-            if not module.ispkg:
-                importlib.import_module(f"cynfer.ops.{module.name}")
+    for module in pkgutil.iter_modules(ops.__path__):
+        if not module.ispkg:
+            importlib.import_module(f"cynfer.ops.{module.name}")
 
 
 def resolve(name: str, domain: str, version: int) -> Registration | None:

@@ -11,14 +11,15 @@ segments or leaves the run), Python object (what a NumPy step made: arrays with 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from time import perf_counter
 
 import numpy as np
-from cynfer.runtime.executor import Code, Workspace
 
 from cynfer.ops.errors import KernelError, LimitError, ModelError, show
 from cynfer.ops.fact import Fact
 from cynfer.ops.op import Call, In, Out, Temp, calls, infer, run_python
 from cynfer.runtime.builder import named
+from cynfer.runtime.executor import Code, Workspace
 from cynfer.runtime.graph import Graph, Node, Value
 from cynfer.runtime.limits import Limits
 from cynfer.runtime.memory import place
@@ -173,9 +174,8 @@ class Planner:
         def define(value: Value, node: Node, native: bool, at: int) -> Storage:
             fact = s.facts[value]
             first = node.inputs[0] if node.inputs else None
-            inplace = getattr(node.op, "inplace", None)
-            if inplace is not None:
-                found = storage(node.inputs[inplace])
+            if node.op.inplace is not None:
+                found = storage(node.inputs[node.op.inplace])
             elif node.op.view and first is not None and fact.known:
                 found = storage(first)
             elif not native:
@@ -263,10 +263,12 @@ class Planner:
             s.steps.append(Stretch(start, stop))
 
 
-def run_segment(s: Segment, w: Workspace, env: dict[Value, object], run_body) -> dict[Value, object]:
+def run_segment(s: Segment, w: Workspace, env: dict[Value, object], run_body,
+                times: list | None = None) -> dict[Value, object]:
     """Runs the steps; env: arrays (or objects) of the entering values. Returns those of the leaving ones.
 
-    run_body(graph, arrays) runs the body of a control-flow op. Raises KernelError with the node's name.
+    run_body(graph, arrays) runs the body of a control-flow op. times: a list that gets (node, kernel or "", seconds)
+    of each step, which then runs by itself. Raises KernelError with the node's name.
     """
     arrays: dict[Storage, object] = {}
     for value, found in s.entering:
@@ -274,18 +276,24 @@ def run_segment(s: Segment, w: Workspace, env: dict[Value, object], run_body) ->
         if isinstance(array, np.ndarray):
             w.bind(found.slot, array)
     for found in s.owned:
-        array = np.empty(found.fact.nbytes, np.uint8) if found.fact.layout.block else \
-            np.empty(found.fact.dims, found.fact.dtype)
-        arrays[found] = array
+        array = arrays[found] = np.empty(found.fact.stored_shape, found.fact.dtype)
         w.bind(found.slot, array)
     for step in s.steps:
         if isinstance(step, Stretch):
-            failed = w.run(step.start, step.stop)
-            if failed >= 0:
-                raise KernelError(f"{s.call_nodes[failed].origin}: {w.fault()}")
+            for start, stop in [(step.start, step.stop)] if times is None else \
+                    zip(range(step.start, step.stop), range(step.start + 1, step.stop + 1), strict=True):
+                began = perf_counter()
+                failed = w.run(start, stop)
+                if failed >= 0:
+                    raise KernelError(f"{s.call_nodes[failed].origin}: {w.fault()}")
+                if times is not None:
+                    times.append((s.call_nodes[start], s.call_kernels[start], perf_counter() - began))
         else:
             w.check()
+            began = perf_counter()
             _python(w, step, arrays, run_body)
+            if times is not None:
+                times.append((step.node, "", perf_counter() - began))
     return {value: read(found, s.facts.get(value, value.fact), w, arrays) for value, found in s.leaving}
 
 
@@ -320,16 +328,22 @@ def _python(w: Workspace, step: PythonStep, arrays: dict[Storage, object], run_b
         arrays[found] = result
 
 
-def entering_key(env: dict[Value, object], demanded: set[Value]) -> tuple[tuple, dict[Value, Fact]]:
-    """The cache key and the facts of values that enter a segment; the content of demanded ones is part of both."""
-    key: list = []
+def entering_key(env: dict[Value, object], demanded: set[Value]) -> tuple:
+    """The cache key of values that enter a segment: their shapes, and the content of demanded ones."""
+    return tuple([None if not isinstance(array, np.ndarray) else array.shape if value not in demanded
+                  else (array.shape, array.tobytes() if array.dtype != object else None)
+                  for value, array in env.items()])
+
+
+def entering_facts(env: dict[Value, object], demanded: set[Value]) -> dict[Value, Fact]:
+    """The facts of values that enter a segment, with the content of demanded ones."""
     facts = {}
     for value, array in env.items():
         if not isinstance(array, np.ndarray):
             facts[value] = value.fact
-            key.append(None)
             continue
-        wanted = value in demanded
-        facts[value] = Fact(array.dtype, array.shape, array.copy() if wanted else None)
-        key.append((array.shape, array.tobytes() if wanted and array.dtype != object else None))
-    return tuple(key), facts
+        layout, shape = value.fact.layout, array.shape
+        if layout.block:
+            shape = (shape[0], value.fact.dims[1], *shape[2:-1])
+        facts[value] = Fact(array.dtype, shape, array.copy() if value in demanded else None, layout)
+    return facts

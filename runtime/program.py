@@ -2,20 +2,60 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
+import weakref
 from collections.abc import Sequence
 
 import numpy as np
-from cynfer.runtime.executor import Workspace
 
-from cynfer.ops.errors import InputError
+from cynfer.ops.errors import InputError, RunCancelledError
+from cynfer.runtime.executor import Workspace
 from cynfer.runtime.graph import Graph, Value
 from cynfer.runtime.limits import Limits
-from cynfer.runtime.plan import CONSTANT, STATE, Planner, Segment, entering_key, run_segment
+from cynfer.runtime.plan import CONSTANT, STATE, Planner, Segment, entering_facts, entering_key, run_segment
 
 #: Workspaces kept for the next run of a plan; more concurrent runs than this make their own.
 KEPT = 4
+
+
+_programs: weakref.WeakSet[Program] = weakref.WeakSet()
+
+
+class Handle:
+    """One run under way: how long it may take, how another thread ends it, what a profile notes.
+
+    deadline: in seconds of time.monotonic, or None. times: None, or a list that gets (node, kernel, seconds) of each
+    step; the steps then run one by one.
+    """
+
+    __slots__ = ("cancelled", "deadline", "times", "workspaces")
+
+    def __init__(self, deadline: float | None = None, times: list | None = None):
+        self.deadline, self.times = deadline, times
+        self.cancelled = False
+        self.workspaces: list[Workspace] = []
+
+    def cancel(self) -> None:
+        """Ends the run soon with RunCancelledError; any thread may call it, before the run starts too."""
+        self.cancelled = True
+        for workspace in list(self.workspaces):
+            workspace.cancel()
+
+    def enter(self, workspace: Workspace) -> None:
+        """A segment starts; raises if the run shall not go on."""
+        workspace.begin(self.deadline)
+        self.workspaces.append(workspace)
+        if self.cancelled:
+            raise RunCancelledError("the run was cancelled")
+        if self.deadline is not None:
+            workspace.check()
+
+    def leave(self, workspace: Workspace) -> None:
+        """The segment has ended."""
+        self.workspaces.remove(workspace)
+        workspace.end()
 
 
 class Program:
@@ -27,21 +67,26 @@ class Program:
         self.planner = Planner(graph, machine, threads, limits, self.states)
         self.roots: dict[tuple, Segment] = {}
         self.bodies: dict[int, Program] = {}
-        self.active: set[Workspace] = set()
+        self.unlock()
+        _programs.add(self)
+
+    def unlock(self) -> None:
+        """New locks: a forked child may inherit locks that threads of its parent hold."""
         self.lock = threading.Lock()
         self.state_lock = threading.RLock()
 
-    def run(self, feeds: Sequence, deadline: float | None = None) -> list:
+    def run(self, feeds: Sequence, handle: Handle | None = None) -> list:
         """The outputs for feeds in the order of graph.inputs; arrays are contiguous and of the right type.
 
-        deadline: in seconds of time.monotonic. Outputs own their memory.
+        Outputs own their memory.
         """
+        handle = handle or Handle()
         if self.states:
             with self.state_lock:
-                return self._run(feeds, deadline)
-        return self._run(feeds, deadline)
+                return self._run(feeds, handle)
+        return self._run(feeds, handle)
 
-    def _run(self, feeds: Sequence, deadline: float | None) -> list:
+    def _run(self, feeds: Sequence, handle: Handle) -> list:
         nodes, last_read = self.graph.nodes, self.planner.last_read
         env = dict(zip(self.graph.inputs, feeds, strict=True))
         demanded: set[Value] = set()
@@ -49,16 +94,15 @@ class Program:
         cache, start = self.roots, 0
         while True:
             env = {v: a for v, a in env.items() if last_read.get(v, -1) >= start}
-            key, facts = entering_key(env, demanded)
-            segment = self._segment(cache, key, start, {**known, **facts})
+            key = entering_key(env, demanded)
+            segment = cache.get(key) or self._segment(cache, key, start, {**known, **entering_facts(env, demanded)})
             workspace = self._take(segment)
             try:
-                workspace.begin(deadline)
-                self.active.add(workspace)
-                left = run_segment(segment, workspace, env, lambda g, arrays: self._body(g, arrays, deadline))
+                handle.enter(workspace)
+                left = run_segment(segment, workspace, env, lambda g, arrays: self._body(g, arrays, handle),
+                                   handle.times)
             finally:
-                self.active.discard(workspace)
-                workspace.end()
+                handle.leave(workspace)
                 if len(segment.pool) < KEPT:
                     segment.pool.append(workspace)
             if segment.stop == len(nodes) and not segment.demand:
@@ -70,16 +114,14 @@ class Program:
             cache, start = segment.following, segment.stop
 
     def _segment(self, cache: dict, key: tuple, start: int, facts: dict) -> Segment:
-        found = cache.get(key)
-        if found is None:
-            with self.lock:
-                found = cache.get(key)
-                if found is None:
-                    found = self.planner.segment(start, facts)
-                    while len(cache) >= self.limits.plans:
-                        del cache[next(iter(cache))]
-                    cache[key] = found
-        return found
+        with self.lock:
+            found = cache.get(key)
+            if found is None:
+                found = self.planner.segment(start, facts)
+                while len(cache) >= self.limits.plans:
+                    del cache[next(iter(cache))]
+                cache[key] = found
+            return found
 
     def _take(self, segment: Segment) -> Workspace:
         try:
@@ -101,18 +143,11 @@ class Program:
             results.append(array)
         return results
 
-    def _body(self, graph: Graph, arrays: Sequence, deadline: float | None) -> list:
+    def _body(self, graph: Graph, arrays: Sequence, handle: Handle) -> list:
         program = self.bodies.get(id(graph))
         if program is None:
             program = self.bodies.setdefault(id(graph), Program(graph, self.machine, self.threads, self.limits))
-        return program.run([np.ascontiguousarray(a) if isinstance(a, np.ndarray) else a for a in arrays], deadline)
-
-    def cancel(self) -> None:
-        """Ends the runs under way with RunCancelledError."""
-        for workspace in list(self.active):
-            workspace.cancel()
-        for body in list(self.bodies.values()):
-            body.cancel()
+        return program.run([np.ascontiguousarray(a) if isinstance(a, np.ndarray) else a for a in arrays], handle)
 
     def trim(self) -> None:
         """Drops plans and workspaces that no run is using."""
@@ -125,8 +160,15 @@ class Program:
         """The first segment for inputs of these shapes (for `info` and tests)."""
         feeds = [np.empty(s, v.fact.dtype) for s, v in zip(shapes, self.graph.inputs, strict=True)]
         env = dict(zip(self.graph.inputs, feeds, strict=True))
-        key, facts = entering_key(env, set())
-        return self._segment(self.roots, key, 0, facts)
+        return self._segment(self.roots, entering_key(env, set()), 0, entering_facts(env, set()))
+
+
+def _after_fork() -> None:
+    for program in list(_programs):
+        program.unlock()
+
+
+os.register_at_fork(after_in_child=_after_fork)
 
 
 def deadline_of(timeout: float | None, limits: Limits) -> float | None:

@@ -8,10 +8,17 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from cynfer.runtime.graph import Graph
+from cynfer.runtime.passes.choose_layout import choose_layout
+from cynfer.runtime.passes.drop_noops import drop_noops
+from cynfer.runtime.passes.fold_affine import fold_affine
+from cynfer.runtime.passes.fold_constants import fold_constants
+from cynfer.runtime.passes.fuse_epilogue import fuse_epilogue
+from cynfer.runtime.passes.pack_weights import pack_weights
 from cynfer.runtime.passes.rewrite import Context
 
 #: In the order they run.
-INFERENCE: tuple[Callable[[Graph, Context], Graph], ...] = ()
+INFERENCE: tuple[Callable[[Graph, Context], Graph], ...] = (
+    fold_constants, drop_noops, fold_affine, fuse_epilogue, choose_layout, pack_weights)
 
 
 def optimise(graph: Graph, context: Context, passes=INFERENCE) -> Graph:

@@ -33,17 +33,22 @@ class Context:
 
 
 class Rewriter(Builder):
-    """The builder that rules emit to. `only_use(v)` says if the node at hand is the only reader of v."""
+    """The builder that rules emit to.
+
+    `only_use(v)` says if the node at hand is the only reader of v; `position[v]` orders values by when they are made.
+    """
 
     def __init__(self, old: Graph):
         super().__init__(old.name)
         self.old_uses = old.uses()
         self.readers: dict[Value, int] = {}
         self.env: dict[Value, Value] = {}
+        self.position: dict[Value | None, int] = {}
 
     def stand_in(self, old: Value, new: Value) -> None:
         """From here on, `new` is read wherever `old` was."""
         self.env[old] = new
+        self.position.setdefault(new, len(self.position))
         self.readers[new] = self.readers.get(new, 0) + self.old_uses.get(old, 0)
         if not new.name:
             new.name = old.name
