@@ -267,8 +267,8 @@ def run_segment(s: Segment, w: Workspace, env: dict[Value, object], run_body,
                 times: list | None = None) -> dict[Value, object]:
     """Runs the steps; env: arrays (or objects) of the entering values. Returns those of the leaving ones.
 
-    run_body(graph, arrays) runs the body of a control-flow op. times: a list that gets (node, kernel or "", seconds)
-    of each step, which then runs by itself. Raises KernelError with the node's name.
+    run_body(graph, arrays) runs the body of a control-flow op. times: a list that gets (node, kernel or "", facts
+    of its outputs, seconds) of each step, which then runs by itself. Raises KernelError with the node's name.
     """
     arrays: dict[Storage, object] = {}
     for value, found in s.entering:
@@ -287,14 +287,18 @@ def run_segment(s: Segment, w: Workspace, env: dict[Value, object], run_body,
                 if failed >= 0:
                     raise KernelError(f"{s.call_nodes[failed].origin}: {w.fault()}")
                 if times is not None:
-                    times.append((s.call_nodes[start], s.call_kernels[start], perf_counter() - began))
+                    _note(times, s, s.call_nodes[start], s.call_kernels[start], began)
         else:
             w.check()
             began = perf_counter()
             _python(w, step, arrays, run_body)
             if times is not None:
-                times.append((step.node, "", perf_counter() - began))
+                _note(times, s, step.node, "", began)
     return {value: read(found, s.facts.get(value, value.fact), w, arrays) for value, found in s.leaving}
+
+
+def _note(times: list, s: Segment, node: Node, kernel: str, began: float) -> None:
+    times.append((node, kernel, [s.facts.get(v) for v in node.outputs], perf_counter() - began))
 
 
 def read(found: Storage, fact: Fact, w: Workspace, arrays: dict[Storage, object]):

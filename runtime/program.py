@@ -26,8 +26,8 @@ _programs: weakref.WeakSet[Program] = weakref.WeakSet()
 class Handle:
     """One run under way: how long it may take, how another thread ends it, what a profile notes.
 
-    deadline: in seconds of time.monotonic, or None. times: None, or a list that gets (node, kernel, seconds) of each
-    step; the steps then run one by one.
+    deadline: in seconds of time.monotonic, or None. times: None, or a list that gets what plan.run_segment
+    notes of each step; the steps then run one by one.
     """
 
     __slots__ = ("cancelled", "deadline", "times", "workspaces")

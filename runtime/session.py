@@ -14,12 +14,12 @@ from typing import Any
 import numpy as np
 
 from cynfer.ops.dim import Dim
-from cynfer.ops.errors import CynferError, InputError, RunCancelledError, UnsupportedError, show
+from cynfer.ops.errors import CynferError, InputError, show
 from cynfer.ops.fact import Fact
 from cynfer.ops.machine import Machine
 from cynfer.runtime import load_onnx, threads
 from cynfer.runtime.feeds import Feeds, convert
-from cynfer.runtime.graph import Graph, Value, captured
+from cynfer.runtime.graph import Graph, Value
 from cynfer.runtime.limits import Limits
 from cynfer.runtime.lower import lower
 from cynfer.runtime.passes import INFERENCE, Context, optimise
@@ -304,6 +304,3 @@ def _constants(graph: Graph) -> Iterable[Value]:
         yield from body.constants()
         for node in body.nodes:
             stack += [a for a in getattr(node.op, "attributes", {}).values() if isinstance(a, Graph)]
-
-
-__all__ = ["RunCancelledError", "Session", "UnsupportedError", "captured"]
