@@ -14,6 +14,8 @@ cdef extern from "reduce_ukr.h" nogil:
                           double* total) noexcept
     void fold_columns_f64(int map, const double* x, int64_t rows, int64_t stride, int64_t w, double p, const double* m,
                           double* total) noexcept
+    void moments_row_f32(const float* x, int64_t n, float c, double* first, double* second) noexcept
+    void moments_row_f64(const double* x, int64_t n, double c, double* first, double* second) noexcept
     float extreme_row_f32(int least, const float* x, int64_t n) noexcept
     double extreme_row_f64(int least, const double* x, int64_t n) noexcept
     void extreme_columns_f32(int least, const float* x, int64_t rows, int64_t stride, int64_t w, float* m) noexcept
@@ -37,6 +39,13 @@ cdef inline void fold_columns(int map, const real* x, int64_t rows, int64_t stri
         fold_columns_f32(map, x, rows, stride, w, p, m, total)
     else:
         fold_columns_f64(map, x, rows, stride, w, p, m, total)
+
+
+cdef inline void moments_row(const real* x, int64_t n, real c, double* first, double* second) noexcept nogil:
+    if real is float:
+        moments_row_f32(x, n, c, first, second)
+    else:
+        moments_row_f64(x, n, c, first, second)
 
 
 cdef inline real extreme_row(bint least, const real* x, int64_t n) noexcept nogil:

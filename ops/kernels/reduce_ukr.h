@@ -51,6 +51,35 @@ static inline double sum_exp_row_##t(const T *x, int64_t n, T m) { \
     return total; \
 }
 
+/* The sums of x - c and of its square, in the order of LANES_SUM. With c near the mean nothing cancels. */
+#define REDUCE_MOMENTS(T, t) \
+static void moments_row_##t(const T *x, int64_t n, T c, double *first, double *second) { \
+    enum { L = LANES_BYTES / sizeof(T), G = 32 / L }; \
+    lanes_##t k = lanes_all_##t(c); \
+    *first = *second = 0; \
+    while (n > 0) { \
+        int64_t m = n < 1024 ? n : 1024, i = 0; \
+        T r[32], s[32]; \
+        lanes_##t a[G], b[G]; \
+        for (int g = 0; g < G; g++) a[g] = b[g] = lanes_all_##t(0); \
+        for (; i + 32 <= m; i += 32) \
+            for (int g = 0; g < G; g++) { \
+                lanes_##t v = lanes_load_##t(x + i + g * L) - k; \
+                a[g] += v; \
+                b[g] += v * v; \
+            } \
+        for (int g = 0; g < G; g++) { lanes_store_##t(r + g * L, a[g]); lanes_store_##t(s + g * L, b[g]); } \
+        for (int64_t j = 0; i < m; i++, j++) { T v = x[i] - c; r[j] += v; s[j] += v * v; } \
+        for (int h = 16; h; h >>= 1) \
+            for (int j = 0; j < h; j++) { r[j] += r[j + h]; s[j] += s[j + h]; } \
+        *first += r[0]; \
+        *second += s[0]; \
+        x += m; n -= m; \
+    } \
+}
+REDUCE_MOMENTS(float, f32)
+REDUCE_MOMENTS(double, f64)
+
 /* What a sum adds up; p is the shift of FOLD_SQUARE and FOLD_EXP (rows alone) or the power. */
 enum { FOLD_PLAIN = 0, FOLD_ABS = 1, FOLD_SQUARE = 2, FOLD_POWER = 3, FOLD_EXP = 4 };
 
