@@ -1,0 +1,215 @@
+"""Reductions over axes, positions of extremes, and running sums.
+
+Over nothing a sum is 0, a product 1, a largest or smallest value the identity (∓Inf, or the type's end), a mean NaN
+(0 for integers) and a position an error. NaN wins in ReduceMax and ReduceMin, and the first NaN in ArgMax and ArgMin.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from cynfer.ops.axes import axes_of, axis_of
+from cynfer.ops.broadcast import widen
+from cynfer.ops.dim import Dim
+from cynfer.ops.dtypes import INT64, is_float
+from cynfer.ops.errors import ModelError
+from cynfer.ops.fact import UnknownRank
+from cynfer.ops.op import Op, onnx
+
+
+@dataclass(frozen=True)
+class Reduce(Op):
+    """kind: a key of NUMPY. axes: None for all, or for those that input 1 holds; noop: none where it holds none."""
+
+    kind: str
+    axes: tuple[int, ...] | None = None
+    keepdims: bool = True
+    noop: bool = False
+    shape_inputs = (1,)
+
+    def over(self, x, axes=None) -> tuple[int, ...] | None:
+        """The axes counted from the front for these facts; None where they are not known yet."""
+        chosen = self.axes
+        if axes is not None:
+            chosen = axes.ints()
+            if chosen is None or any(isinstance(a, Dim) for a in chosen):
+                return None
+            if not chosen and not self.noop:
+                chosen = None
+        return tuple(range(x.rank)) if chosen is None else axes_of(chosen, x.rank)
+
+    def shapes(self, x, axes=None):
+        over = self.over(x, axes)
+        if over is None:
+            if not self.keepdims:
+                raise UnknownRank
+            return [[Dim.unknown() for _ in x.dims]]
+        return [[1 if i in over else d for i, d in enumerate(x.dims) if self.keepdims or i not in over]]
+
+    def python(self, x, axes=None):
+        chosen = self.axes
+        if axes is not None:
+            chosen = None if axes.size == 0 and not self.noop else tuple(int(a) for a in axes.flat)
+        chosen = tuple(range(x.ndim)) if chosen is None else axes_of(chosen, x.ndim)
+        y = NUMPY[self.kind](*widen(x), chosen)
+        y = y if self.keepdims else np.squeeze(y, chosen)
+        if is_float(y.dtype) and not is_float(x.dtype):
+            from cynfer.ops.cast import to_integer
+
+            return to_integer(y, x.dtype)
+        return y.astype(x.dtype)
+
+    @property
+    def title(self):
+        return f"reduce_{self.kind}"
+
+
+def _sum(x, axes):
+    return np.sum(x, axes, dtype=x.dtype, keepdims=True)
+
+
+def _real(x):
+    return x if x.dtype.kind == "f" else x.astype(np.float64)
+
+
+def _mean(x, axes):
+    total = _sum(x, axes)
+    count = int(np.prod([x.shape[a] for a in axes], dtype=np.int64))
+    if x.dtype.kind == "f":
+        return total / x.dtype.type(count)
+    if not count:
+        return np.zeros_like(total)
+    count = total.dtype.type(count)
+    return np.sign(total) * (np.abs(total) // count) if x.dtype.kind == "i" else total // count
+
+
+def _log_sum_exp(x, axes):
+    x = _real(x)
+    top = np.max(x, axes, keepdims=True, initial=-np.inf)
+    top = np.where(np.isfinite(top), top, 0)
+    return np.log(_sum(np.exp(x - top), axes)) + top
+
+
+def _extreme(function, last: bool):
+    def run(x, axes):
+        if x.dtype == bool:
+            return function(x, axes, keepdims=True, initial=last)
+        if x.dtype.kind == "f":
+            return function(x, axes, keepdims=True, initial=np.inf if last else -np.inf)
+        info = np.iinfo(x.dtype)
+        return function(x, axes, keepdims=True, initial=info.max if last else info.min)
+
+    return run
+
+
+#: {kind: function of the input and the axes, which keeps them as 1}.
+NUMPY: dict[str, Callable] = {
+    "sum": _sum, "mean": _mean, "prod": lambda x, axes: np.prod(x, axes, dtype=x.dtype, keepdims=True),
+    "max": _extreme(np.max, False), "min": _extreme(np.min, True),
+    "l1": lambda x, axes: _sum(np.abs(x), axes), "l2": lambda x, axes: np.sqrt(_sum(_real(x) ** 2, axes)),
+    "sum_square": lambda x, axes: _sum(x * x, axes), "log_sum": lambda x, axes: np.log(_real(_sum(x, axes))),
+    "log_sum_exp": _log_sum_exp,
+}
+
+
+def _register(name: str, kind: str, since_input: int) -> None:
+    onnx(name, since=1)(lambda b, x, *, axes=None, keepdims=1: b.emit(
+        Reduce(kind, None if axes is None else tuple(axes), bool(keepdims)), x))
+
+    def with_input(b, x, axes=None, *, keepdims=1, noop_with_empty_axes=0):
+        op = Reduce(kind, () if noop_with_empty_axes else None, bool(keepdims), bool(noop_with_empty_axes))
+        if axes is None:
+            return b.emit(op, x)
+        if axes.fact.constant is None:
+            return b.emit(op, x, axes)
+        chosen = tuple(int(a) for a in axes.fact.constant.flat)
+        return b.emit(Reduce(kind, chosen or op.axes, bool(keepdims)), x)
+
+    onnx(name, since=since_input)(with_input)
+
+
+for _name, _kind, _since in (
+    ("ReduceSum", "sum", 13), ("ReduceMean", "mean", 18), ("ReduceMax", "max", 18), ("ReduceMin", "min", 18),
+    ("ReduceProd", "prod", 18), ("ReduceL1", "l1", 18), ("ReduceL2", "l2", 18), ("ReduceLogSum", "log_sum", 18),
+    ("ReduceLogSumExp", "log_sum_exp", 18), ("ReduceSumSquare", "sum_square", 18),
+):
+    _register(_name, _kind, _since)
+
+
+@dataclass(frozen=True)
+class ArgExtreme(Op):
+    """Position of the largest (or smallest) along an axis: the first, or with `last` the last of equal ones."""
+
+    kind: str
+    axis: int
+    keepdims: bool = True
+    last: bool = False
+
+    def shapes(self, x):
+        axis = axis_of(self.axis, x.rank)
+        if x.dims[axis] == 0:
+            raise ModelError(f"axis {self.axis} of {x} is empty")
+        return [[1 if i == axis else d for i, d in enumerate(x.dims) if self.keepdims or i != axis]]
+
+    def dtypes(self, x):
+        return [INT64]
+
+    def python(self, x):
+        find = np.argmax if self.kind == "max" else np.argmin
+        (x,) = widen(x)
+        axis = axis_of(self.axis, x.ndim)
+        if self.last:
+            found = x.shape[axis] - 1 - find(np.flip(x, axis), axis, keepdims=self.keepdims)
+        else:
+            found = find(x, axis, keepdims=self.keepdims)
+        return np.asarray(found, np.int64)
+
+    @property
+    def title(self):
+        return f"arg{self.kind}"
+
+
+def _register_arg(name: str, kind: str) -> None:
+    onnx(name, since=1)(lambda b, x, *, axis=0, keepdims=1: b.emit(ArgExtreme(kind, axis, bool(keepdims)), x))
+    onnx(name, since=12)(lambda b, x, *, axis=0, keepdims=1, select_last_index=0: b.emit(
+        ArgExtreme(kind, axis, bool(keepdims), bool(select_last_index)), x))
+
+
+_register_arg("ArgMax", "max")
+_register_arg("ArgMin", "min")
+
+
+@dataclass(frozen=True)
+class Cumulative(Op):
+    """Running sums (or products) along the axis that input 1 holds."""
+
+    kind: str
+    exclusive: bool
+    reverse: bool
+
+    def shapes(self, x, axis):
+        if axis.constant is not None:
+            axis_of(int(axis.constant.reshape(-1)[0]), x.rank)
+        return [x.dims]
+
+    def python(self, x, axis):
+        at = axis_of(int(axis.reshape(-1)[0]), x.ndim)
+        y = np.moveaxis(widen(x)[0], at, -1)
+        y = y[..., ::-1] if self.reverse else y
+        if self.exclusive:
+            first = np.full((*y.shape[:-1], 1), self.kind == "prod", y.dtype)
+            y = np.concatenate([first, y[..., :-1]], -1) if y.shape[-1] else y
+        y = (np.cumsum if self.kind == "sum" else np.cumprod)(y, -1, dtype=y.dtype)
+        return np.moveaxis(y[..., ::-1] if self.reverse else y, -1, at).astype(x.dtype)
+
+
+def _register_cumulative(name: str, since: int, kind: str) -> None:
+    onnx(name, since=since)(lambda b, x, axis, *, exclusive=0, reverse=0: b.emit(
+        Cumulative(kind, bool(exclusive), bool(reverse)), x, axis))
+
+
+_register_cumulative("CumSum", 11, "sum")
+_register_cumulative("CumProd", 26, "prod")
