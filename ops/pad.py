@@ -112,7 +112,7 @@ class Pad(Op):
 
     def python(self, x, pads, value=None, axes=None):
         widths = self.widths(x.ndim, *(None if v is None else [int(i) for i in v.reshape(-1)] for v in (pads, axes)))
-        if self.mode != "constant":
+        if self.mode != "constant" and all(d + b + a for d, (b, a) in zip(x.shape, widths, strict=True)):
             for a, (d, w) in enumerate(zip(x.shape, widths, strict=True)):
                 x = x if w == (0, 0) else x.take(index_table(d, *w, self.mode), a)
             return x
