@@ -23,6 +23,13 @@ from cynfer.ops.window import Window
 #: How much more work than needed is taken into account for joining small groups into blocks of 16 channels.
 _MOST_WASTE = 4
 
+#: Blocked formats of a weight: (source of the kernel, the kernel, the one that packs).
+_FORMATS = {
+    "c16": ("conv", "f32_conv_c16", "f32_pack_conv_c16"),
+    "stem": ("stem", "f32_conv_stem", "f32_pack_conv_stem"),
+    "dw": ("depthwise", "f32_conv_dw_c16", "f32_pack_conv_dw"),
+}
+
 
 @dataclass(frozen=True)
 class PackConv(Op):
@@ -49,8 +56,7 @@ class PackConv(Op):
         return [(self.joined * -(-o // 32) * 32 * -(-c // 16) * 16 * kh * kw,)]
 
     def native(self, m, ins, outs):
-        kernel = {"c16": "f32_pack_conv_c16", "stem": "f32_pack_conv_stem", "dw": "f32_pack_conv_dw_c16"}[self.format]
-        return Call(kernel, (In(0), Out(0)), self._sizes())
+        return Call(_FORMATS[self.format][2], (In(0), Out(0)), self._sizes())
 
 
 @dataclass(frozen=True)
@@ -205,10 +211,9 @@ class Conv(Convolution):
             groups = self._joined(dims) if self.packed == "c16" else self.group
             n = [x.dims[0], x.dims[1], *x.dims[2:], dims[0], *y.dims[2:], *window.kernel, *window.strides,
                  *window.dilations, pads[0], pads[1], groups, *tail]
-            kernel = {"c16": "f32_conv_c16", "stem": "f32_conv_stem", "dw": "f32_conv_dw_c16"}[self.packed]
-            source = m.module("depthwise" if self.packed == "dw" else "conv")
-            size = getattr(source, "stem_scratch_bytes" if self.packed == "stem" else "scratch_bytes")
-            return Call(kernel, operands, n, f, scratch=size(n), work=work)
+            source, kernel, _ = _FORMATS[self.packed]
+            scratch = 0 if self.packed == "dw" else m.module(source).scratch_bytes(n)
+            return Call(kernel, operands, n, f, scratch=scratch, work=work)
         depthwise = dims[1] == 1 and self.group == x.dims[1] and self.group > 1
         return _plain(self, m, "conv_dw" if depthwise else "conv", ins, y, window, pads[: len(window.kernel)], dims[0],
                       work)
