@@ -30,7 +30,7 @@ class Feeds:
 
     def take(self, feeds: Mapping[str, Any]) -> list:
         """The arrays: contiguous, native byte order, the right type; raises InputError otherwise."""
-        if len(feeds) == len(self.usual) and self.shapes is not None:
+        if self.shapes is not None and type(feeds) is dict and len(feeds) == len(self.usual):
             arrays = []
             for (name, dtype), shape in zip(self.usual, self.shapes, strict=True):
                 a = feeds.get(name)
