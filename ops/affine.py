@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import prod
 
 import numpy as np
 
 from cynfer.ops.binary import Binary
 from cynfer.ops.broadcast import length, single, wide, widen
+from cynfer.ops.dtypes import prefix
 from cynfer.ops.errors import UnsupportedError
-from cynfer.ops.op import Op, onnx
+from cynfer.ops.op import Call, In, Op, Out, onnx
+from cynfer.ops.strides import elements, padded
 
 
 def _channels(v, rank: int):
@@ -25,6 +28,20 @@ class Affine(Op):
         length(gamma, channels, "the scale")
         length(beta, channels, "the bias")
         return [x.dims]
+
+    def native(self, m, ins, outs):
+        x, gamma, beta = ins
+        name = f"{prefix(x.dtype)}_affine"
+        if not x.layout.block:
+            n, c, *pixels = x.dims if x.rank > 1 else (x.dims[0] if x.rank else 1, 1)
+            return Call(name, (In(0), In(1), In(2), Out(0)), (n, c, prod(pixels)), work=x.size) if name in m else None
+        n, c, *pixels = x.dims
+        rows = [In(i) if f.constant is None else padded(f) for i, f in ((1, gamma), (2, beta))]
+        return Call(f"{name}_c16", (In(0), *rows, Out(0)), (n, -(-c // 16), prod(pixels), 0), work=elements(x))
+
+    def blocked(self, m, ins, outs):
+        return f"{prefix(ins[0].dtype)}_affine_c16" in m and all(
+            f.constant is not None or ins[0].dims[1] % 16 == 0 for f in ins[1:])
 
     def python(self, x, gamma, beta):
         wider, gamma, beta = widen(x, gamma, beta)

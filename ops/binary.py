@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import reduce
+from math import prod
 
 import numpy as np
 
 from cynfer.ops.axes import axis_of
 from cynfer.ops.broadcast import broadcast, fits, widen
 from cynfer.ops.dim import is_known
-from cynfer.ops.dtypes import BOOL
+from cynfer.ops.dtypes import BOOL, prefix
 from cynfer.ops.errors import KernelError, ModelError, show
-from cynfer.ops.op import Op, onnx
+from cynfer.ops.op import Call, In, Op, Out, onnx
+from cynfer.ops.strides import elements, is_channels, padded, walk
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,48 @@ class Binary(Op):
 
     def dtypes(self, x, y):
         return [BOOL if self.kernel in COMPARISONS else x.dtype]
+
+    def native(self, m, ins, outs):
+        name = f"{prefix(ins[0].dtype)}_{self.kernel}"
+        if ins[0].dtype != ins[1].dtype or name not in m:
+            return None
+        if outs[0].layout.block:
+            return self._native_c16(name, ins, outs[0])
+        dims, strides = walk(outs[0].dims, ins[0].dims, ins[1].dims)
+        return Call(name, (In(0), In(1), Out(0)), (len(dims), *dims, *strides[0], *strides[1]),
+                    work=outs[0].size * WORK.get(self.kernel, 1))
+
+    def _native_c16(self, name, ins, out):
+        case, x, y = self._case_c16(ins, out)
+        if case != "channels":
+            n = elements(out)
+            return Call(name, (In(0), In(1), Out(0)), (1, n, *(int(bool(f.layout.block)) for f in ins)), work=n)
+        operand = In(y) if ins[y].layout.block or ins[y].constant is None else padded(ins[y])
+        n, c, *pixels = out.dims
+        return Call(f"{name}_c16", (In(x), operand, Out(0)),
+                    (n, -(-c // 16), prod(pixels), int(ins[y].rank == 4 and ins[y].dims[0] == n)), work=elements(out))
+
+    def _case_c16(self, ins, out) -> tuple[str, int, int]:
+        """How blocked operands meet: ("flat" | "channels" | "", index of the large operand, index of the other)."""
+        for x, y in ((0, 1), (1, 0)):
+            large, other = ins[x], ins[y]
+            if not large.layout.block or large.dims != out.dims:
+                continue
+            if other.layout.block:
+                if other.dims == out.dims:
+                    return "flat", x, y
+            elif other.constant is not None and other.size == 1:  # a scalar also meets the padding: keep that finite
+                return ("flat" if np.isfinite(other.constant).all() else ""), x, y
+            if is_channels(other, out) and (x == 0 or self.kernel in ("add", "mul", "max", "min")) \
+                    and (other.layout.block or other.constant is not None):
+                return "channels", x, y
+        return "", 0, 1
+
+    def blocked(self, m, ins, outs):
+        name = f"{prefix(ins[0].dtype)}_{self.kernel}"
+        # of the padding these make finite numbers again
+        return self.kernel in ("add", "sub", "mul", "max", "min", "prelu") and ins[0].dtype == ins[1].dtype \
+            and name in m and f"{name}_c16" in m and bool(self._case_c16(ins, outs[0])[0])
 
     def python(self, x, y):
         if x.dtype == object:
@@ -118,6 +162,10 @@ NUMPY: dict[str, Callable] = {
 
 #: Those whose output is bool.
 COMPARISONS = {"equal", "less", "less_equal", "greater", "greater_equal", "and", "or", "xor"}
+
+
+#: Elementary steps of one element, where it is more than a few.
+WORK = {"pow": 20, "div": 2, "mod": 4, "fmod": 4}
 
 
 @dataclass(frozen=True)

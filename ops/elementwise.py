@@ -15,6 +15,7 @@ from cynfer.ops.broadcast import single, widen
 from cynfer.ops.dtypes import BOOL, is_float, prefix
 from cynfer.ops.errors import ModelError, show
 from cynfer.ops.op import Call, In, Op, Out, onnx
+from cynfer.ops.strides import elements
 
 
 @dataclass(frozen=True)
@@ -32,11 +33,12 @@ class Unary(Op):
         return [BOOL if self.kernel in TESTS else x.dtype]
 
     def native(self, m, ins, outs):
-        name, n = f"{prefix(ins[0].dtype)}_{self.kernel}", ins[0].nbytes // ins[0].dtype.itemsize
+        name, n = f"{prefix(ins[0].dtype)}_{self.kernel}", elements(ins[0])
         return Call(name, (In(0), Out(0)), (n,), self.f, work=n * WORK.get(self.kernel, 1)) if name in m else None
 
     def blocked(self, m, ins, outs):
-        return f"{prefix(ins[0].dtype)}_{self.kernel}" in m and outs[0].dtype == ins[0].dtype
+        return self.kernel in FINITE and f"{prefix(ins[0].dtype)}_{self.kernel}" in m and \
+            ins[0].dims == outs[0].dims
 
     def python(self, x):
         y = NUMPY[self.kernel](*widen(x), *self.f)
@@ -93,7 +95,8 @@ NUMPY: dict[str, Callable] = {
     "celu": _celu,
     "hard_sigmoid": lambda x, alpha, beta: np.clip(alpha * x + beta, 0, 1),
     "hard_swish": lambda x: x * np.clip(x / 6 + 0.5, 0, 1),
-    "swish": lambda x, alpha: x * sigmoid(alpha * x),
+    "swish": lambda x, alpha: x * sigmoid(alpha * x), "silu": lambda x: x * sigmoid(x),
+    "square": np.square, "expm1": np.expm1, "log1p": np.log1p,
     "mish": lambda x: x * np.tanh(np.logaddexp(0, x)),
     "softplus": lambda x: np.logaddexp(np.zeros((), x.dtype), x),
     "softsign": lambda x: x / (1 + np.abs(x)),
@@ -106,9 +109,14 @@ NUMPY: dict[str, Callable] = {
 #: Those whose output is bool.
 TESTS = {"isnan", "isinf", "not"}
 
+#: Those that make finite numbers of all finite ones (such as lie in the padding of a blocked layout).
+FINITE = {"abs", "neg", "sign", "floor", "ceil", "round", "sin", "cos", "atan", "tanh", "asinh", "erf", "sigmoid",
+          "relu", "leaky_relu", "thresholded_relu", "elu", "selu", "celu", "hard_sigmoid", "hard_swish", "silu",
+          "swish", "mish", "softplus", "softsign", "gelu", "gelu_tanh", "clip", "shrink"}
+
 #: Elementary steps of one element, where it is more than a few.
-WORK = {"erf": 8, "gelu": 8, "gelu_tanh": 8, "mish": 10, "exp": 4, "log": 4, "tanh": 6, "sigmoid": 5, "swish": 6,
-        "softplus": 8, "elu": 5, "selu": 5, "celu": 5, "sin": 10, "cos": 10, "tan": 12}
+WORK = {"erf": 8, "gelu": 8, "gelu_tanh": 8, "mish": 10, "exp": 4, "log": 4, "tanh": 6, "sigmoid": 5, "silu": 6,
+        "swish": 6, "softplus": 8, "elu": 5, "selu": 5, "celu": 5, "sin": 10, "cos": 10, "tan": 12}
 
 
 class Row(NamedTuple):
@@ -136,7 +144,6 @@ _ROWS = (
     Row("Selu", 6, "selu", {"alpha": 1.67326319217681884765625, "gamma": 1.05070102214813232421875}),
     Row("Celu", 12, "celu", {"alpha": 1.0}),
     Row("HardSigmoid", 1, "hard_sigmoid", {"alpha": 0.2, "beta": 0.5}),
-    Row("Swish", 24, "swish", {"alpha": 1.0}),
     Row("Shrink", 9, "shrink", {"bias": 0.0, "lambd": 0.5}),
     Row("IsInf", 10, "isinf", {"detect_negative": 1, "detect_positive": 1}),
 )
@@ -168,6 +175,12 @@ def gelu(b, x, *, approximate="none"):
     if approximate not in ("none", "tanh"):
         raise ModelError(f"approximate is {show(approximate)}, expected 'none' or 'tanh'")
     return b.emit(Unary("gelu" if approximate == "none" else "gelu_tanh"), x)
+
+
+@onnx("Swish", since=24)
+def swish(b, x, *, alpha=1.0):
+    """x sigmoid(alpha x)."""
+    return b.emit(Unary("silu") if alpha == 1 else Unary("swish", single(alpha)), x)
 
 
 @onnx("Clip", since=1)

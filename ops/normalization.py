@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import prod
 
 import numpy as np
 
@@ -10,8 +11,10 @@ from cynfer.ops.axes import axes_of, axis_of
 from cynfer.ops.broadcast import fits, length, single, widen
 from cynfer.ops.cast import element_type
 from cynfer.ops.dim import Dim
+from cynfer.ops.dtypes import prefix
 from cynfer.ops.errors import ModelError
-from cynfer.ops.op import Op, onnx
+from cynfer.ops.op import Call, In, Op, Out, onnx
+from cynfer.ops.strides import elements
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,18 @@ class LayerNorm(Op):
 
     def dtypes(self, x, scale, bias=None):
         return [x.dtype, self.stats, self.stats][: self.n_outputs]
+
+    def native(self, m, ins, outs):
+        x, scale, bias = (*ins, None)[:3]
+        name, axis = f"{prefix(x.dtype)}_{'rms' if self.rms else 'layer'}_norm", axis_of(self.axis, x.rank)
+        rows = x.dims[axis:]
+        if name not in m or any(f is not None and (f.dims != rows or f.dtype != x.dtype) for f in (scale, bias)) \
+                or self.stats not in (None, x.dtype) or not x.size:
+            return None
+        stats = (None, None) if self.stats is None else (Out(1), Out(2))
+        operands = (In(0), In(1), Out(0), None) if self.rms else \
+            (In(0), In(1), None if bias is None else In(2), Out(0), *stats)
+        return Call(name, operands, (prod(x.dims[:axis]), prod(rows)), (self.epsilon,), work=4 * x.size)
 
     def python(self, x, scale, bias=None):
         y, scale, bias = widen(x, scale, bias)
@@ -87,6 +102,15 @@ class GroupNorm(Op):
         for fact, name in ((scale, "the scale"), (bias, "the bias")):
             length(fact, self.groups if self.per_group else channels, name)
         return [x.dims]
+
+    def native(self, m, ins, outs):
+        x = ins[0]
+        name = f"{prefix(x.dtype)}_group_norm"
+        if name not in m or self.per_group or not x.size or any(f.dtype != x.dtype for f in ins):
+            return None
+        n, c, *pixels = x.dims
+        return Call(name, (In(0), In(1), In(2), Out(0), None, None), (n, c, self.groups or c, prod(pixels)),
+                    (self.epsilon,), work=4 * x.size)
 
     def python(self, x, scale, bias):
         rows, scale, bias = widen(x, scale, bias)
@@ -143,6 +167,18 @@ class LRN(Op):
             raise ModelError(f"input of shape {list(x.dims)}, at least 2 dimensions are needed")
         return [x.dims]
 
+    def native(self, m, ins, outs):
+        x = ins[0]
+        name = f"{prefix(x.dtype)}_lrn" + ("_c16" if x.layout.block else "")
+        if name not in m:
+            return None
+        n, c, *pixels = x.dims
+        return Call(name, (In(0), Out(0)), (n, c, prod(pixels), self.size), (self.alpha, self.beta, self.bias),
+                    work=20 * elements(x))
+
+    def blocked(self, m, ins, outs):
+        return f"{prefix(ins[0].dtype)}_lrn_c16" in m and self.size <= 31
+
     def python(self, x):
         (y,) = widen(x)
         channels, before = x.shape[1], (self.size - 1) // 2
@@ -171,6 +207,12 @@ class LpNorm(Op):
         if self.p not in (1, 2):
             raise ModelError(f"p is {self.p}, expected 1 or 2")
         return [x.dims]
+
+    def native(self, m, ins, outs):
+        x = ins[0]
+        name, axis = f"{prefix(x.dtype)}_lp_norm", axis_of(self.axis, x.rank)
+        n = (prod(x.dims[:axis]), x.dims[axis], prod(x.dims[axis + 1:]))
+        return Call(name, (In(0), Out(0)), n, (self.p,), work=4 * x.size) if name in m and x.size else None
 
     def python(self, x):
         (y,) = widen(x)

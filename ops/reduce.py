@@ -6,18 +6,19 @@ Over nothing a sum is 0, a product 1, a largest or smallest value the identity (
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from math import prod
 
 import numpy as np
 
 from cynfer.ops.axes import axes_of, axis_of
 from cynfer.ops.broadcast import widen
 from cynfer.ops.dim import Dim
-from cynfer.ops.dtypes import INT64, is_float
+from cynfer.ops.dtypes import INT64, is_float, prefix
 from cynfer.ops.errors import ModelError
 from cynfer.ops.fact import UnknownRank
-from cynfer.ops.op import Op, onnx
+from cynfer.ops.op import Call, In, Op, Out, Temp, onnx
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,30 @@ class Reduce(Op):
             return [[Dim.unknown() for _ in x.dims]]
         return [[1 if i in over else d for i, d in enumerate(x.dims) if self.keepdims or i not in over]]
 
+    def native(self, m, ins, outs):
+        x, over = ins[0], self.over(*ins)
+        kernel, first, last = KERNELS.get(self.kind, (self.kind, None, None))
+        name = f"{prefix(x.dtype)}_reduce_{kernel}"
+        if name not in m or over is None or not x.size or (x.dtype.kind != "f" and last in (2, 3)):
+            return None
+        groups = _groups(x.dims, over)
+        steps: list[tuple[int, int, int, int]] = []  # outer, reduced, inner, chunks
+        for i in reversed([i for i, (_, reduced) in enumerate(groups) if reduced]):
+            outer, inner = (prod(n for n, _ in part) for part in (groups[:i], groups[i + 1:]))
+            reduced, groups[i] = groups[i][0], (1, False)
+            chunks = _chunks(outer, reduced, inner)
+            steps += [(outer, reduced, inner, chunks)] + [(outer, chunks, inner, 1)] * (chunks > 1)
+        count = x.size // outs[0].size
+        calls: list[Call] = []
+        source: In | Temp = In(0)
+        for i, step in enumerate(steps):
+            final = i == len(steps) - 1
+            target = Out(0) if final else Temp(step[0] * step[2] * step[3] * x.dtype.itemsize)
+            extra = () if first is None else (0 if i else first, last if final else 0, count)
+            calls.append(Call(name, (source, target), (*step, *extra), (0.0,), work=2 * prod(step[:3])))
+            source = target
+        return calls
+
     def python(self, x, axes=None):
         chosen = self.axes
         if axes is not None:
@@ -65,6 +90,33 @@ class Reduce(Op):
     @property
     def title(self):
         return f"reduce_{self.kind}"
+
+
+#: {kind: (kernel, what is added, what is done to the sum)}; the numbers are those of reduce_sum.
+KERNELS = {"sum": ("sum", 0, 0), "mean": ("sum", 0, 1), "l1": ("sum", 1, 0), "sum_square": ("sum", 2, 0),
+           "l2": ("sum", 2, 2), "log_sum": ("sum", 0, 3)}
+
+
+def _groups(shape: Sequence[int], axes: Sequence[int]) -> list[tuple[int, bool]]:
+    """[(size, whether it is reduced)] of neighbouring axes taken together; at least one is reduced."""
+    groups: list[tuple[int, bool]] = []
+    for i, d in enumerate(shape):
+        reduced = i in axes
+        if d == 1:
+            continue
+        if groups and groups[-1][1] == reduced:
+            groups[-1] = groups[-1][0] * d, reduced
+        else:
+            groups.append((d, reduced))
+    return groups if any(reduced for _, reduced in groups) else [*groups, (1, True)]
+
+
+def _chunks(outer: int, reduced: int, inner: int) -> int:
+    """In how many parts to reduce, so that there is work for all threads: a function of the shape alone."""
+    units = outer * -(-inner // 64)
+    if units >= 16 or outer * reduced * inner < 1 << 16:
+        return 1
+    return max(1, min(16 // units, reduced // 64))
 
 
 def _sum(x, axes):
@@ -157,6 +209,13 @@ class ArgExtreme(Op):
     def dtypes(self, x):
         return [INT64]
 
+    def native(self, m, ins, outs):
+        x = ins[0]
+        name = f"{prefix(x.dtype)}_{self.title}"
+        axis = axis_of(self.axis, x.rank)
+        n = (prod(x.dims[:axis]), x.dims[axis], prod(x.dims[axis + 1:]), int(self.last))
+        return Call(name, (In(0), Out(0)), n, work=2 * x.size) if name in m and x.size else None
+
     def python(self, x):
         find = np.argmax if self.kind == "max" else np.argmin
         (x,) = widen(x)
@@ -194,6 +253,15 @@ class Cumulative(Op):
         if axis.constant is not None:
             axis_of(int(axis.constant.reshape(-1)[0]), x.rank)
         return [x.dims]
+
+    def native(self, m, ins, outs):
+        x, where = ins[0], ins[1].constant
+        name = f"{prefix(x.dtype)}_cum{self.kind}"
+        if name not in m or where is None or not x.size:
+            return None
+        axis = axis_of(int(where.reshape(-1)[0]), x.rank)
+        n = (prod(x.dims[:axis]), x.dims[axis], prod(x.dims[axis + 1:]), int(self.exclusive), int(self.reverse))
+        return Call(name, (In(0), Out(0)), n, work=2 * x.size)
 
     def python(self, x, axis):
         at = axis_of(int(axis.reshape(-1)[0]), x.ndim)

@@ -34,7 +34,8 @@ class Softmax(Op):
 
     def native(self, m, ins, outs):
         name = f"{prefix(ins[0].dtype)}_{self.kind}"
-        return Call(name, (In(0), Out(0)), self._rows(ins[0].dims), work=8 * outs[0].size) if name in m else None
+        return Call(name, (In(0), Out(0)), self._rows(ins[0].dims), work=8 * outs[0].size) \
+            if name in m and outs[0].size else None
 
     def python(self, x):
         rows = widen(x)[0].reshape(self._rows(x.shape))
