@@ -21,7 +21,7 @@
     U(P, T, swish, M(swish)(x, f0)) \
     U(P, T, mish, M(mish)(x)) \
     U(P, T, thresholded_relu, x <= f0 ? 0 : x) \
-    U(P, T, shrink, x < -f0 ? x + f1 : x > f0 ? x - f1 : 0) \
+    U(P, T, shrink, x < -f1 ? x + f0 : x > f1 ? x - f0 : 0) \
     U(P, T, clip, (x < f0 ? f0 : x) > f1 ? f1 : x < f0 ? f0 : x) \
     U(P, T, erf, M(erf)(x)) \
     U(P, T, exp, M(exp)(x)) \
@@ -50,9 +50,10 @@
 /* Floats to truth values. */
 #define CYN_UNARY_TEST(U, P, T) \
     U(P, T, isnan, x != x) \
-    U(P, T, isinf, ((f0 != 0) & (x == (T)INFINITY)) | ((f1 != 0) & (x == -(T)INFINITY)))
+    U(P, T, isinf, ((f0 != 0) & (x == -(T)INFINITY)) | ((f1 != 0) & (x == (T)INFINITY)))
 
-/* Integers: arithmetic wraps (it is done in the unsigned type UT); q0 and q1 are n[1] and n[2]. */
+/* Integers: arithmetic wraps (it is done in the unsigned type UT); q0 and q1 are f[0] and f[1], cut
+ * to the range of T. */
 #define CYN_UNARY_INT(U, P, T, UT) \
     U(P, T, relu, x < 0 ? 0 : x) \
     U(P, T, abs, x < 0 ? (T)(0 - (UT)x) : x) \
@@ -75,7 +76,10 @@ CYN_INLINE double cyn_rint_f64(double x) { return rint(x); }
 #define CYN_F32(fn) cyn_##fn##_f32
 #define CYN_F64(fn) cyn_##fn##_f64
 #define CYN_PARAMETERS(T) const T f0 = (T)a->f[0], f1 = (T)a->f[1]; (void)f0; (void)f1;
-#define CYN_INTEGERS(T) const T q0 = (T)a->n[1], q1 = (T)a->n[2]; (void)q0; (void)q1;
+#define CYN_LOWEST(T) ((T)-1 > 0 ? (T)0 : (T)((uint64_t)1 << (8 * sizeof(T) - 1)))
+#define CYN_CUT(T, f) \
+    ((f) <= (double)CYN_LOWEST(T) ? CYN_LOWEST(T) : (f) >= (double)(T)~CYN_LOWEST(T) ? (T)~CYN_LOWEST(T) : (T)(f))
+#define CYN_INTEGERS(T) const T q0 = CYN_CUT(T, a->f[0]), q1 = CYN_CUT(T, a->f[1]); (void)q0; (void)q1;
 #define CYN_FLOAT(P, T, name, value) CYN_SPAN(P, T, T, name, CYN_PARAMETERS(T), y = (value))
 #define CYN_TEST(P, T, name, value) CYN_SPAN(P, T, uint8_t, name, CYN_PARAMETERS(T), y = (value))
 #define CYN_INT(P, T, name, value) CYN_SPAN(P, T, T, name, CYN_INTEGERS(T), y = (T)(value))
