@@ -65,7 +65,7 @@ class Resize(Op):
         if self.antialias and self.mode == "nearest":
             raise ModelError("antialias with mode nearest; linear or cubic is needed")
         if (scales is None) == (sizes is None):
-            raise ModelError(f"{'neither scales nor' if sizes is None else 'both scales and'} sizes are given; one is needed")
+            raise ModelError(f"{'neither' if sizes is None else 'both'} of scales and sizes given; one is needed")
         if self.coordinates == "tf_crop_and_resize" and roi is None:
             raise ModelError("coordinate_transformation_mode tf_crop_and_resize needs the input roi")
         axes, dims = self._axes(x.rank), list(x.dims)
