@@ -21,7 +21,8 @@ from libc.string cimport memset
 from cynfer.ops.kernels.abi cimport Args, Ctl, cyn_share, cyn_stop
 from cynfer.ops.kernels.epilogue cimport CynEpilogue, cyn_epilogue
 from cynfer.ops.kernels.gemm_ukr cimport (
-    CYN_MR, CYN_TAPS, CynRun, ceil_div, epilogue_rows, pack_runs, real, scale_rows, take, taps_of, tile)
+    CYN_MR, CYN_TAPS, CynRun, ceil_div, copy, epilogue_rows, pack_runs, real, scale_rows, take, taps_of, tile,
+    zero)
 
 cdef enum:
     KB = 256                # the longest sum without an intermediate one
@@ -139,6 +140,9 @@ cdef inline void gather(const Conv* v, const real* x, const real* end, int64_t k
 cdef inline void copy_weights(const Conv* v, const real* w, int64_t i0, int64_t i1, int64_t k, int64_t kc,
                               real* y) noexcept nogil:
     """Rows i0 to i1 of A, columns k to k + kc."""
+    if v.w_c == v.taps:
+        copy[real](i1 - i0, kc, w + i0 * v.w_m + k, v.w_m, 1, y, LDA)
+        return
     cdef int64_t u, t, i, at
     cdef const real* p
     for u in range(kc):
@@ -154,8 +158,9 @@ cdef inline void copy_weights(const Conv* v, const real* w, int64_t i0, int64_t 
 cdef inline void finish(const Conv* v, const CynEpilogue* e, real* sums, int64_t rows, int64_t i, int64_t pixel,
                         int64_t cols, const real* bias, real* y, int64_t y_at, int64_t channel) noexcept nogil:
     """Writes rows i... of the output at positions pixel..."""
-    cdef int64_t NR = 128 // <int64_t> sizeof(real), r, j, qw, qh, qd
+    cdef int64_t NR = 128 // <int64_t> sizeof(real), r, j, stop, qw, qh, qd
     cdef real* row
+    cdef real* to
     cdef real plus
     if bias != NULL:
         bias += i
@@ -169,16 +174,19 @@ cdef inline void finish(const Conv* v, const CynEpilogue* e, real* sums, int64_t
         plus = bias[r] if bias != NULL else <real> 0
         qw, qh, qd = pixel % v.w.count, pixel // v.w.count % v.h.count, pixel // (v.w.count * v.h.count)
         row = y + y_at + r * v.y_channel
-        for j in range(cols):
-            row[((qd * v.d.step + v.d.first) * v.h.out + qh * v.h.step + v.h.first) * v.w.out
-                + qw * v.w.step + v.w.first] = sums[r * NR + j] + plus
-            qw += 1
-            if qw == v.w.count:
-                qw = 0
-                qh += 1
-                if qh == v.h.count:
-                    qh = 0
-                    qd += 1
+        j = 0
+        while j < cols:
+            to = row + ((qd * v.d.step + v.d.first) * v.h.out + qh * v.h.step + v.h.first) * v.w.out + v.w.first
+            stop = min(cols, j + v.w.count - qw)
+            while j < stop:
+                to[qw * v.w.step] = sums[r * NR + j] + plus
+                qw += 1
+                j += 1
+            qw = 0
+            qh += 1
+            if qh == v.h.count:
+                qh = 0
+                qd += 1
 
 
 cdef inline int part(const Args* a, Ctl* ctl, int tid, const Conv* v, const CynEpilogue* e, const real* x,
@@ -195,7 +203,6 @@ cdef inline int part(const Args* a, Ctl* ctl, int tid, const Conv* v, const CynE
     cdef CynRun* runs = <CynRun*> (room + ACC + NEAR + PANELS + SPILL)
     cdef int32_t* counts = <int32_t*> (runs + CYN_TAPS * NR)
     cdef real* sums
-    cdef const real* b
     cdef const real* weights
     if t1 - t0 > ROWS // v.height:
         for t in range(t0, t1):
@@ -224,17 +231,17 @@ cdef inline int part(const Args* a, Ctl* ctl, int tid, const Conv* v, const CynE
                     copy_weights[real](v, w, s * v.height, min(v.M, s1 * v.height), k, kc, near)
                     weights = near
                     lda = LDA
-                for p in range(p0, p2):
+                for t in range(s, s1):
                     if cyn_stop(ctl, tid):
                         return 1
-                    b = panels + (p - p0) * KB * NR
-                    for t in range(s, s1):
-                        i = t * v.height
-                        rows = min(v.height, v.M - i)
+                    i = t * v.height
+                    rows = min(v.height, v.M - i)
+                    for p in range(p0, p2):
                         sums = acc
                         if v.K > KB:
                             sums = acc + ((p - p0) * (t1 - t0) + t - t0) * v.height * NR
-                        tile[real](rows, kc, weights + (t - s) * v.height * lda, lda, b, sums, k > 0)
+                        tile[real](rows, kc, weights + (t - s) * v.height * lda, lda, panels + (p - p0) * KB * NR, sums,
+                                   k > 0)
                         if k + kc == v.K:
                             finish[real](v, e, sums, rows, i, p * NR, min(NR, pixels - p * NR), bias, y, y_at, channel)
                 s = s1
@@ -375,7 +382,9 @@ cdef inline int depthwise(const Args* a, Ctl* ctl, int tid, int nt, real* kind) 
     plane = rows * pitch
     if KD * SH * SW * plane > BAND_MOST or n[1] != n[3]:
         return conv[real](a, ctl, tid, nt, kind)
-    sums = padded + KD * SH * SW * plane + 64 * 4
+    sums = padded + KD * SH * SW * plane
+    memset(sums, 0, (pitch + 256) * sizeof(real))  # read behind the band, into sums that nobody uses: no slow denormals
+    sums += pitch + 256
     bands, strips = ceil_div(OH, high), ceil_div(OW, wide)
     cyn_share(n[0] * M * OD * bands * strips, tid, nt, &lo, &hi)
     for u in range(lo, hi):
@@ -399,12 +408,12 @@ cdef inline int depthwise(const Args* a, Ctl* ctl, int tid, int nt, real* kind) 
                         j0 = 0 if ix >= 0 else min(pitch, ceil_div(-ix, SW))
                         j1 = 0 if ix >= IW else min(pitch, (IW - 1 - ix) // SW + 1)
                         if z < 0 or z >= ID or iy < 0 or iy >= IH or j1 <= j0:
-                            memset(row, 0, pitch * sizeof(real))
+                            zero[real](pitch, row)
                             continue
                         source = x + (((image * n[1] + m // each) * ID + z) * IH + iy) * IW + ix
-                        memset(row, 0, j0 * sizeof(real))
+                        zero[real](j0, row)
                         take[real](j1 - j0, source + j0 * SW, SW, end, row + j0)
-                        memset(row + j1, 0, (pitch - j1) * sizeof(real))
+                        zero[real](pitch - j1, row + j1)
         t = 0
         while t < taps or t == 0:
             t1 = min(taps, t + KB)

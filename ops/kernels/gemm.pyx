@@ -31,7 +31,7 @@ cdef enum:
     MC = 252                # rows of A that are kept near: a multiple of every tile height
     LDA = KB + 16           # row stride of copied A: rows of one tile in different sets of the L1 cache
     ACC = 262144            # bytes of sums kept between blocks of K
-    NEAR = 262144           # bytes of A that stay in the L2 cache while panels of B pass by
+    GROUP = 8               # panels of B that pass by a tile's rows of A, which stay in the L1 cache
 
 
 cdef inline int pack_b(const Args* a, Ctl* ctl, int tid, int nt, real* kind) noexcept nogil:
@@ -85,10 +85,8 @@ cdef inline int block(const Args* args, Ctl* ctl, int tid, const Job* j, const r
     cdef real* sums
     cdef const real* x
     cdef const real* y
-    cdef int64_t group = 1
+    cdef int64_t group = min(<int64_t> GROUP, ACC // (128 * (i1 - i0)))
     cdef CynEpilogue e = cyn_epilogue(args, 13, 2)
-    if j.near or (i1 - i0) * j.K * <int64_t> sizeof(real) > NEAR:
-        group = ACC // (128 * (i1 - i0))
     while p0 < p1:
         p2 = min(p1, p0 + group)
         k = 0
@@ -100,13 +98,13 @@ cdef inline int block(const Args* args, Ctl* ctl, int tid, const Job* j, const r
                 copy[real](i1 - i0, kc, x, lda, j.a_col, near, LDA)
                 x = near
                 lda = LDA
-            for p in range(p0, p2):
+            for t in range(t0, t1):
+                i = t * j.height
+                rows = min(j.height, j.M - i)
                 if cyn_stop(ctl, tid):
                     return 1
-                y = b + (p * j.K + k) * NR
-                for t in range(t0, t1):
-                    i = t * j.height
-                    rows = min(j.height, j.M - i)
+                for p in range(p0, p2):
+                    y = b + (p * j.K + k) * NR
                     sums = acc
                     if j.K > KB:
                         sums = acc + ((p - p0) * (i1 - i0) + i - i0) * NR

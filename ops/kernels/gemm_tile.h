@@ -29,6 +29,8 @@ static __attribute__((noinline)) void CYN_N(tile##rows)(int64_t kc, const CYN_T 
     ROWS(DECL) \
     for (int64_t k = 0; k < kc; k++) { \
         VEC b0 = *(const VEC *)b, b1 = *(const VEC *)(b + VL); \
+        __builtin_prefetch(b + 16 * NR); \
+        if (CYN_VB == 64) __builtin_prefetch(b + 16 * NR + VL); \
         ROWS(STEP) \
         b += NR; p0++; p1++; p2++; p3++; p4++; \
         CYN_KEEP(p0, p1, p2, p3, p4); \
@@ -151,6 +153,11 @@ static inline __attribute__((always_inline)) void CYN_N(cyn_take)(int64_t n, con
     for (; j < n; j++) y[j] = x[j * step];
 }
 
+/* y[j] = 0, j < n. Writes up to a vector past y[n - 1]. */
+static inline __attribute__((always_inline)) void CYN_N(cyn_zero)(int64_t n, CYN_T *y) {
+    for (int64_t j = 0; j < n; j += VL) *(VEC *)(y + j) = (VEC){0};
+}
+
 /* Rows k0... of a panel: row k is channel k / taps, tap k % taps. `runs` holds NR runs for each tap, or for each row if
  * there are more than CYN_TAPS taps; `counts` says how many are used. A row may spill into the next, written later. */
 static inline void CYN_N(cyn_pack_runs)(int64_t kc, int64_t k0, int64_t taps, const CynRun *runs,
@@ -162,7 +169,7 @@ static inline void CYN_N(cyn_pack_runs)(int64_t kc, int64_t k0, int64_t taps, co
         const int64_t u = taps > CYN_TAPS ? k : t;
         const CynRun *r = runs + u * NR, *last = r + counts[u];
         for (; r < last; r++) {
-            if (r->from < 0) for (int64_t j = 0; j < r->size; j += VL) *(VEC *)(y + r->to + j) = (VEC){0};
+            if (r->from < 0) CYN_N(cyn_zero)(r->size, y + r->to);
             else CYN_N(cyn_take)(r->size, x + r->from, step, end, y + r->to);
         }
         if (++t == taps) { t = 0; x += channel; }

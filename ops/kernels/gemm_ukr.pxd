@@ -30,6 +30,8 @@ cdef extern from "gemm_ukr.h" nogil:
                            double* y) noexcept
     void cyn_take_f32(int64_t n, const float* x, int64_t step, const float* end, float* y) noexcept
     void cyn_take_f64(int64_t n, const double* x, int64_t step, const double* end, double* y) noexcept
+    void cyn_zero_f32(int64_t n, float* y) noexcept
+    void cyn_zero_f64(int64_t n, double* y) noexcept
     void cyn_taps_f32(int64_t n, int64_t taps, const int64_t* at, const float* w, const float* x, float* y,
                       int add) noexcept
     void cyn_taps_f64(int64_t n, int64_t taps, const int64_t* at, const double* w, const double* x, double* y,
@@ -84,6 +86,13 @@ cdef inline void take(int64_t n, const real* x, int64_t step, const real* end, r
         cyn_take_f32(n, x, step, end, y)
     else:
         cyn_take_f64(n, x, step, end, y)
+
+
+cdef inline void zero(int64_t n, real* y) noexcept nogil:
+    if real is float:
+        cyn_zero_f32(n, y)
+    else:
+        cyn_zero_f64(n, y)
 
 
 cdef inline void taps_of(int64_t n, int64_t taps, const int64_t* at, const real* w, const real* x, real* y,
