@@ -11,8 +11,9 @@ import numpy as np
 
 from cynfer.ops.axes import axis_of
 from cynfer.ops.broadcast import broadcast, fits, widen
+from cynfer.ops.cast import Cast, to_integer
 from cynfer.ops.dim import is_known
-from cynfer.ops.dtypes import BOOL, prefix
+from cynfer.ops.dtypes import BOOL, is_float, prefix
 from cynfer.ops.errors import KernelError, ModelError, show
 from cynfer.ops.op import Call, In, Op, Out, onnx
 from cynfer.ops.strides import elements, is_channels, padded, walk
@@ -123,8 +124,6 @@ def _power(x, y):
     if x.dtype.kind == "f":
         return np.power(x, y.astype(x.dtype, copy=False))
     if y.dtype.kind == "f":
-        from cynfer.ops.cast import to_integer
-
         return to_integer(np.power(x.astype(np.float64), y.astype(np.float64)), x.dtype)
     # 0 to a negative power gives 0, as every other base but 1 and -1 does
     y = y.astype(np.int64)
@@ -182,6 +181,11 @@ class Trailing(Op):
         return x.reshape(x.shape + (1,) * self.ones)
 
 
+def _register_legacy(name: str, kernel: str) -> None:
+    onnx(name, since=1)(lambda b, x, y, *, axis=None, broadcast=0, consumed_inputs=():
+                        _legacy(b, kernel, x, y, axis, broadcast))
+
+
 def _legacy(b, kernel, x, y, axis, broadcast):
     """Versions below 7: no broadcasting, or that of y to dimensions of x from `axis` on (or to the last ones)."""
     if not broadcast:
@@ -199,18 +203,33 @@ def _legacy(b, kernel, x, y, axis, broadcast):
 
 def _register(name: str, since: int, kernel: str) -> None:
     if since == 1:
-        onnx(name, since=1)(lambda b, x, y, *, axis=None, broadcast=0, consumed_inputs=():
-                            _legacy(b, kernel, x, y, axis, broadcast))
+        _register_legacy(name, kernel)
     onnx(name, since=max(since, 7))(lambda b, x, y: b.emit(Binary(kernel), x, y))
 
 
 for _name, _since, _kernel in (
-    ("Add", 1, "add"), ("Sub", 1, "sub"), ("Mul", 1, "mul"), ("Div", 1, "div"), ("Pow", 1, "pow"),
+    ("Add", 1, "add"), ("Sub", 1, "sub"), ("Mul", 1, "mul"), ("Div", 1, "div"),
     ("And", 1, "and"), ("Or", 1, "or"), ("Xor", 1, "xor"), ("Equal", 1, "equal"), ("Less", 1, "less"),
     ("Greater", 1, "greater"), ("LessOrEqual", 12, "less_equal"), ("GreaterOrEqual", 12, "greater_equal"),
     ("BitwiseAnd", 18, "bit_and"), ("BitwiseOr", 18, "bit_or"), ("BitwiseXor", 18, "bit_xor"),
 ):
     _register(_name, _since, _kernel)
+
+
+_register_legacy("Pow", "pow")
+
+
+@onnx("Pow", since=7)
+def power(b, x, y):
+    """The type is that of x."""
+    content, dtype = y.fact.constant, x.fact.dtype
+    if not is_float(dtype):
+        return b.emit(Binary("pow"), x, y)
+    if content is not None and content.size == 1 and x.fact.shape is not None and content.ndim <= x.fact.rank:
+        exponent = float(content.reshape(-1)[0])
+        if exponent in (1, 2):
+            return x if exponent == 1 else b.emit(Binary("mul"), x, x)
+    return b.emit(Binary("pow"), x, y if y.fact.dtype == dtype else b.emit(Cast(dtype), y))
 
 
 @onnx("Mod", since=10)

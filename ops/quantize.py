@@ -6,6 +6,7 @@ Quotients are rounded to even and saturate; NaN becomes the zero point.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import prod
 
 import numpy as np
 
@@ -13,9 +14,9 @@ from cynfer.ops.axes import axis_of
 from cynfer.ops.broadcast import wide
 from cynfer.ops.cast import cast, element_type, integer_range
 from cynfer.ops.dim import Dim
-from cynfer.ops.dtypes import DOUBLE, FLOAT, is_integer
+from cynfer.ops.dtypes import DOUBLE, FLOAT, is_integer, prefix
 from cynfer.ops.errors import ModelError
-from cynfer.ops.op import Op, onnx
+from cynfer.ops.op import Call, In, Op, Out, onnx
 
 _UINT8 = np.dtype(np.uint8)
 
@@ -51,6 +52,17 @@ class Scaled(Op):
     def dtypes(self, x, scale, zero=None):
         return [self.to]
 
+    def kernel(self, m, name, ins) -> Call | None:
+        """A call of one of the kernels of quant.pyx, if it is there and has these sizes."""
+        x, scale, zero = (*ins, None)[:3]
+        if name not in m or self.block or scale.dtype != FLOAT or (zero is not None and zero.size != scale.size):
+            return None
+        n = (1, 1, x.size)
+        if scale.size != 1:
+            axis = axis_of(self.axis, x.rank)
+            n = (prod(x.dims[:axis]), x.dims[axis], prod(x.dims[axis + 1:]))
+        return Call(name, (In(0), In(1), None if zero is None else In(2), Out(0)), n, work=2 * x.size)
+
     def spread(self, v: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
         """A scale or zero point in a shape that broadcasts to the input's."""
         if self.block:
@@ -67,6 +79,11 @@ class Quantize(Scaled):
 
     precision: np.dtype
     saturate: bool = True
+
+    def native(self, m, ins, outs):
+        if ins[0].dtype != FLOAT or self.precision != FLOAT:
+            return None
+        return self.kernel(m, f"{prefix(self.to)}_quantize", ins)
 
     def python(self, x, scale, zero=None):
         scale = self.spread(scale, x.shape)
@@ -87,6 +104,9 @@ class Quantize(Scaled):
 @dataclass(frozen=True)
 class Dequantize(Scaled):
     """(x - zero point) * scale, computed in the output's type or float32."""
+
+    def native(self, m, ins, outs):
+        return self.kernel(m, f"{prefix(ins[0].dtype)}_dequantize", ins) if self.to == FLOAT else None
 
     def python(self, x, scale, zero=None):
         y = x.astype(wide(x.dtype)).astype(FLOAT)

@@ -14,11 +14,14 @@ import numpy as np
 
 from cynfer.ops.axes import axes_of, axis_of
 from cynfer.ops.broadcast import widen
+from cynfer.ops.cast import to_integer
 from cynfer.ops.dim import Dim
-from cynfer.ops.dtypes import INT64, is_float, prefix
+from cynfer.ops.dtypes import FLOAT, INT64, is_float, prefix
 from cynfer.ops.errors import ModelError
 from cynfer.ops.fact import UnknownRank
 from cynfer.ops.op import Call, In, Op, Out, Temp, onnx
+from cynfer.ops.shape import Squeeze
+from cynfer.ops.strides import elements
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,9 @@ class Reduce(Op):
 
     def native(self, m, ins, outs):
         x, over = ins[0], self.over(*ins)
+        if x.layout.block:
+            return Call(f"f32_global_{self._pooling}_pool_c16", (In(0), Out(0)),
+                        (x.dims[0], x.stored_shape[1], prod(x.dims[2:])), work=elements(x))
         kernel, first, last = KERNELS.get(self.kind, (self.kind, None, None))
         name = f"{prefix(x.dtype)}_reduce_{kernel}"
         if name not in m or over is None or not x.size or (x.dtype.kind != "f" and last in (2, 3)):
@@ -74,6 +80,14 @@ class Reduce(Op):
             source = target
         return calls
 
+    @property
+    def _pooling(self) -> str:
+        return {"mean": "average"}.get(self.kind, self.kind)
+
+    def blocked(self, m, ins, outs):
+        return self.kind in ("mean", "max") and self.keepdims and ins[0].dtype == FLOAT \
+            and self.over(*ins) == (2, 3) and f"f32_global_{self._pooling}_pool_c16" in m
+
     def python(self, x, axes=None):
         chosen = self.axes
         if axes is not None:
@@ -82,8 +96,6 @@ class Reduce(Op):
         y = NUMPY[self.kind](*widen(x), chosen)
         y = y if self.keepdims else np.squeeze(y, chosen)
         if is_float(y.dtype) and not is_float(x.dtype):
-            from cynfer.ops.cast import to_integer
-
             return to_integer(y, x.dtype)
         return y.astype(x.dtype)
 
@@ -167,9 +179,16 @@ NUMPY: dict[str, Callable] = {
 }
 
 
+def _emit(b, kind: str, x, axes: tuple[int, ...] | None, keepdims: int):
+    """Over the pixels of images the axes are kept and dropped after, since images may lie in blocks of channels."""
+    if not keepdims and axes and x.fact.shape is not None and x.fact.rank == 4 and axes_of(axes, 4) == (2, 3):
+        return b.emit(Squeeze(), b.emit(Reduce(kind, axes), x), b.const((2, 3), INT64))
+    return b.emit(Reduce(kind, axes, bool(keepdims)), x)
+
+
 def _register(name: str, kind: str, since_input: int) -> None:
-    onnx(name, since=1)(lambda b, x, *, axes=None, keepdims=1: b.emit(
-        Reduce(kind, None if axes is None else tuple(axes), bool(keepdims)), x))
+    onnx(name, since=1)(lambda b, x, *, axes=None, keepdims=1: _emit(
+        b, kind, x, None if axes is None else tuple(axes), keepdims))
 
     def with_input(b, x, axes=None, *, keepdims=1, noop_with_empty_axes=0):
         op = Reduce(kind, () if noop_with_empty_axes else None, bool(keepdims), bool(noop_with_empty_axes))
@@ -178,7 +197,7 @@ def _register(name: str, kind: str, since_input: int) -> None:
         if axes.fact.constant is None:
             return b.emit(op, x, axes)
         chosen = tuple(int(a) for a in axes.fact.constant.flat)
-        return b.emit(Reduce(kind, chosen or op.axes, bool(keepdims)), x)
+        return _emit(b, kind, x, chosen or op.axes, keepdims)
 
     onnx(name, since=since_input)(with_input)
 
