@@ -30,6 +30,7 @@ class Limits:
     cgroup has). max_nodes: nodes after functions are inlined. max_functions: model-local functions.
     max_depth: nesting of subgraphs. max_call_depth: nesting of function calls. max_rank: dimensions of a tensor.
     max_folded_bytes: bytes that constant folding may add in all (a constant that feeds a weight is not counted).
+    hard_links: accept external data in files that have further hard links.
     max_seconds: default of `run(timeout=)`; 0 for none. plans: plans kept for different input shapes.
     """
 
@@ -41,6 +42,7 @@ class Limits:
     max_rank: int = 64
     max_folded_bytes: int = 64 << 20
     max_seconds: float = 0.0
+    hard_links: bool = False
     plans: int = 8
 
     @property

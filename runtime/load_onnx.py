@@ -1,33 +1,43 @@
-"""Reads ONNX models (bytes, a path or a ModelProto) into a declared graph. The one loader of that format."""
+"""Reads ONNX models (bytes, a path or a ModelProto) into a declared graph. The one loader of that format.
+
+Bytes are walked and parsed (onnx_wire, onnx_file), turned into plain nodes (onnx_raw), and made into Values here, with
+tensors (onnx_tensor, external) and the standard's rules (onnx_schema). Functions, the model's own and those by which
+the standard defines an operator that is not registered, are inlined. A work stack takes the place of recursion.
+"""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
-
-from cynfer.ops import dtypes
-from cynfer.ops.dim import Dim
-from cynfer.ops.errors import LimitError, ModelError, ModelFormatError, UnsupportedError, show
+from cynfer.ops.errors import LimitError, ModelError, UnsupportedError, show
 from cynfer.ops.fact import Fact
-from cynfer.ops.op import resolve
+from cynfer.ops.op import Registration, resolve
+from cynfer.runtime import onnx_schema
+from cynfer.runtime.external import ExternalData
 from cynfer.runtime.graph import Graph, Node, OnnxOp, Value
 from cynfer.runtime.limits import Limits
+from cynfer.runtime.onnx_attribute import GRAPH, GRAPHS, Attributes
+from cynfer.runtime.onnx_file import open_model
+from cynfer.runtime.onnx_raw import RawFunction, RawGraph, RawNode, check_calls, read, standard, text
+from cynfer.runtime.onnx_tensor import Tensors
+from cynfer.runtime.onnx_type import Dims, of_fact, type_proto
 
 #: What the loader understands.
 IR_VERSIONS = range(3, 15)
 MAX_OPSET = 28
+STANDARD = {"": MAX_OPSET, "ai.onnx.ml": 5, "ai.onnx.preview": 1, "ai.onnx.preview.training": 1}
+#: Stands for the version of a domain that opset_import does not name.
+NEWEST = 1 << 30
 
 
 @dataclass
 class Model:
     """A declared graph and what else the file says.
 
-    opsets: {domain: version}. overridable: initializers that are also inputs, so that a feed may replace them.
-    outputs: what the model declares of its outputs (None: nothing). denotations: {denotation: dimension names}.
+    opsets: {domain: version}. overridable: initializers that are graph inputs too. outputs: {name: fact} as the model
+    declares its outputs (a claim: passes do not rely on it).
     """
 
     graph: Graph
@@ -40,168 +50,509 @@ class Model:
     description: str = ""
     metadata: dict[str, str] = field(default_factory=dict)
     overridable: list[Value] = field(default_factory=list)
-    outputs: list[Fact | None] = field(default_factory=list)
-    graph_description: str = ""
-    denotations: dict[str, list[str]] = field(default_factory=dict)
+    outputs: dict[str, Fact] = field(default_factory=dict)
 
 
-def load(source, limits: Limits | None = None) -> Model:
+def load(source, limits: Limits | None = None, folder=None) -> Model:
     """The declared graph of an ONNX model.
 
-    source: path, bytes or onnx.ModelProto. Raises ModelFormatError, ModelError, ExternalDataError, UnsupportedError
-    or LimitError.
+    source: path, bytes or onnx.ModelProto. folder: where external data lies, if not beside the file. Raises
+    ModelFormatError, ModelError, ExternalDataError, UnsupportedError or LimitError.
     """
-    import onnx
-
     limits = limits or Limits()
-    folder = None
-    if isinstance(source, onnx.ModelProto):
-        proto = source
-    else:
-        if isinstance(source, (str, os.PathLike)):
-            path = os.fspath(source)
-            folder = os.path.dirname(os.path.abspath(path))
-            with open(path, "rb") as file:
-                source = file.read()
-        if len(source) == 0:
-            raise ModelFormatError("empty file")
-        try:
-            proto = onnx.ModelProto.FromString(bytes(source))
-        except Exception as error:
-            raise ModelFormatError(f"not an ONNX model (first bytes {bytes(source[:8])!r})") from error
-    return _Loader(proto, limits, folder).load()
-
-
-class _Loader:
-    def __init__(self, proto, limits: Limits, folder: str | None):
-        self.proto, self.limits, self.folder = proto, limits, folder
-        self.count = 0
-        self.denotations: dict[str, list[str]] = {}
-
-    def load(self) -> Model:
-        proto = self.proto
-        opsets = {o.domain if o.domain != "ai.onnx" else "": o.version for o in proto.opset_import}
-        self.opsets = opsets
-        graph, overridable = self.graph(proto.graph, {}, 0)
-        graph.verify()
-        return Model(graph, opsets, proto.ir_version, proto.producer_name, proto.producer_version, proto.domain,
-                     proto.model_version, proto.doc_string, {p.key: p.value for p in proto.metadata_props}, overridable,
-                     [self.fact(o) if o.type.HasField("tensor_type") and o.type.tensor_type.elem_type else None
-                      for o in proto.graph.output], proto.graph.doc_string, self.denotations)
-
-    def graph(self, proto, outer: Mapping[str, Value], depth: int) -> tuple[Graph, list[Value]]:
-        if depth > self.limits.max_depth:
-            raise LimitError(f"subgraphs nest {depth} deep; limits.max_depth is {self.limits.max_depth}")
-        graph = Graph(proto.name)
-        names: dict[str, Value] = {}
-        overridable = []
-        for tensor in proto.initializer:
-            array = self.tensor(tensor)
-            names[tensor.name] = Value(Fact.of(array), tensor.name)
-        for info in proto.input:
-            if info.name in names:
-                overridable.append(names[info.name])
-            else:
-                names[info.name] = Value(self.fact(info), info.name)
-                graph.inputs.append(names[info.name])
-        scope = _Scope(names, outer)
-        for node in proto.node:
-            graph.nodes.append(self.node(node, scope, depth))
-        for info in proto.output:
-            if scope.find(info.name) is None:
-                raise ModelError(f"graph output {show(info.name)} is not defined by any node")
-            graph.outputs.append(scope.find(info.name))
-        return graph, overridable
-
-    def fact(self, info) -> Fact:
-        kind = info.type.WhichOneof("value")
-        if kind != "tensor_type":
-            raise UnsupportedError(f"value {show(info.name)} has type {kind}")
-        tensor = info.type.tensor_type
-        try:
-            dtype = dtypes.from_onnx(tensor.elem_type)
-        except KeyError:
-            raise UnsupportedError(f"value {show(info.name)} has element type {tensor.elem_type}") from None
-        if not tensor.HasField("shape"):
-            return Fact(dtype, None)
-        dims = []
-        for dim in tensor.shape.dim:
-            which = dim.WhichOneof("value")
-            if which == "dim_value":
-                dims.append(dim.dim_value)
-            else:
-                dims.append(Dim.name(dim.dim_param) if which and dim.dim_param else Dim.unknown())
-                if dim.denotation:
-                    self.denotations.setdefault(dim.denotation, []).append(str(dims[-1]))
-        return Fact(dtype, tuple(dims))
-
-    def tensor(self, proto) -> np.ndarray:
-        from onnx import numpy_helper
-
-        array = numpy_helper.to_array(proto, self.folder or "")
-        return array if array.dtype.kind not in "US" else array.astype(object)
-
-    def node(self, proto, scope: _Scope, depth: int) -> Node:
-        domain = "" if proto.domain == "ai.onnx" else proto.domain
-        version = self.opsets.get(domain, 1)
-        origin = f"node {show(proto.name or (proto.output[0] if proto.output else '?'))} ({proto.op_type}-{version})"
-        registration = resolve(proto.op_type, domain, version)
-        if registration is None:
-            raise UnsupportedError(f"{origin}: operator {proto.op_type} of domain {domain or 'ai.onnx'!r}, opset "
-                                   f"{version}, is not supported")
-        inputs = []
-        for i, name in enumerate(proto.input):
-            value = scope.find(name) if name else None
-            if name and value is None:
-                raise ModelError(f"{origin}: input {i} {show(name)} is not defined")
-            inputs.append(value)
-        while inputs and inputs[-1] is None:
-            inputs.pop()
-        attributes = {a.name: self.attribute(a, scope, depth) for a in proto.attribute}
-        op = OnnxOp(proto.op_type, domain, registration.since, attributes, registration, len(proto.output))
-        node = Node(op, inputs, (), proto.name, origin)
-        for i, name in enumerate(proto.output):
-            value = Value(None, name, node, i) if name else None
-            node.outputs.append(value)
-            if name:
-                scope.names[name] = value
-        return node
-
-    def attribute(self, proto, scope: _Scope, depth: int) -> Any:
-        from onnx import AttributeProto as A
-
-        if proto.type == A.FLOAT:
-            return proto.f
-        if proto.type == A.INT:
-            return proto.i
-        if proto.type == A.STRING:
-            return proto.s.decode("utf-8", "surrogateescape")
-        if proto.type == A.TENSOR:
-            return self.tensor(proto.t)
-        if proto.type == A.GRAPH:
-            return self.graph(proto.g, scope, depth + 1)[0]
-        if proto.type == A.FLOATS:
-            return tuple(proto.floats)
-        if proto.type == A.INTS:
-            return tuple(proto.ints)
-        if proto.type == A.STRINGS:
-            return tuple(s.decode("utf-8", "surrogateescape") for s in proto.strings)
-        raise UnsupportedError(f"attribute {show(proto.name)} has type {proto.type}")
+    opened = open_model(source, limits, folder)
+    external = ExternalData(opened.folder, opened.source.identity, limits)
+    try:
+        return _Loader(opened.proto, Tensors(opened.source, opened.cuts, external, limits), limits).load()
+    finally:
+        external.close()
+        opened.source.close()
 
 
 class _Scope:
-    """Names of a graph, then those of the graphs around it."""
+    """Names of a graph, then those of the graphs around it. A name may stand for None: an input that is absent."""
 
-    def __init__(self, names: dict[str, Value], outer: Mapping[str, Value] | _Scope):
+    __slots__ = ("names", "outer")
+
+    def __init__(self, names: dict[str, Value | None], outer: _Scope | None = None):
         self.names, self.outer = names, outer
 
-    def find(self, name: str) -> Value | None:
-        scope: Any = self
-        while isinstance(scope, _Scope):
+    def __contains__(self, name: str) -> bool:
+        scope: _Scope | None = self
+        while scope is not None:
+            if name in scope.names:
+                return True
+            scope = scope.outer
+        return False
+
+    def __getitem__(self, name: str) -> Value | None:
+        scope: _Scope | None = self
+        while scope is not None:
             if name in scope.names:
                 return scope.names[name]
             scope = scope.outer
-        return scope.get(name)
+        raise KeyError(name)
 
 
-__all__: Sequence[str] = ("Model", "load")
+@dataclass(eq=False)
+class _Frame:
+    """A graph, body or function whose nodes are being made.
+
+    graph: where they go. given: attributes that a function was called with. prefix: put before names inside functions.
+    attributes: what converts those of its nodes. renamed: {inner name: name} of a function's outputs. bodies: those of
+    the node at hand that are done.
+    """
+
+    raw: RawGraph
+    graph: Graph
+    scope: _Scope
+    opsets: Mapping[str, int]
+    done: Callable[[_Frame], None]
+    depth: int = 0
+    calls: int = 0
+    given: Mapping[str, tuple[int, Any, Any]] | None = None
+    prefix: str = ""
+    attributes: Attributes | None = None
+    renamed: Mapping[str, str] = field(default_factory=dict)
+    bodies: dict[int, Graph] = field(default_factory=dict)
+    at: int = 0
+
+
+class _Loader:
+    def __init__(self, proto, tensors: Tensors, limits: Limits):
+        self.proto, self.tensors, self.limits = proto, tensors, limits
+        self.dims = Dims(limits.max_rank)
+        self.attributes = Attributes(tensors, self.dims)
+        # Bodies that the standard gives hold their content, never the number of one in the file.
+        self.standard = Attributes(Tensors(None, None, tensors.external, limits), self.dims)
+        self.types: dict[Value, str] = {}
+        self.functions: dict[tuple[str, str, str], RawFunction] = {}
+        self.standard_bodies: dict[tuple, RawFunction] = {}
+        self.prefixes: dict[str, int] = {}
+        self.stack: list[_Frame] = []
+        self.count = 0
+
+    # The model as a whole.
+
+    def load(self) -> Model:
+        proto = self.proto
+        if proto.ir_version not in IR_VERSIONS:
+            raise UnsupportedError(f"ir_version is {proto.ir_version}; {IR_VERSIONS[0]} to {IR_VERSIONS[-1]} are "
+                                   "supported")
+        opsets = self.imports(proto.opset_import, "the model")
+        self.read_functions()
+        raw = read(proto.graph)
+        check_calls(raw, self.functions, self.limits)
+        frame = self.enter(raw, None, opsets, self.finish_body)
+        inputs = set(frame.graph.inputs)
+        overridable = [] if proto.ir_version < 4 else [
+            v for v in (frame.scope.names[text(i.name)] for i in proto.graph.input) if v not in inputs]
+        while self.stack:
+            self.step(self.stack[-1])
+        self.check_training()
+        return Model(
+            frame.graph, opsets, proto.ir_version, text(proto.producer_name), text(proto.producer_version),
+            text(proto.domain), proto.model_version, text(proto.doc_string),
+            {text(p.key): text(p.value) for p in proto.metadata_props}, overridable, self.claims(proto.graph.output))
+
+    def imports(self, entries, whose: str) -> dict[str, int]:
+        """{domain: version} of opset_import."""
+        opsets: dict[str, int] = {}
+        for entry in entries:
+            domain = standard(text(entry.domain))
+            if opsets.setdefault(domain, entry.version) != entry.version:
+                raise ModelError(f"{whose} imports two opsets of domain {show(domain or 'ai.onnx')}: {opsets[domain]} "
+                                 f"and {entry.version}")
+        if not 1 <= opsets.get("", 1) <= MAX_OPSET:
+            raise UnsupportedError(f"{whose} imports opset {opsets['']} of domain 'ai.onnx'; 1 to {MAX_OPSET} are "
+                                   "supported")
+        return opsets
+
+    def read_functions(self) -> None:
+        protos = self.proto.functions
+        if len(protos) > self.limits.max_functions:
+            raise LimitError(f"the model has {len(protos)} functions, and limits.max_functions is "
+                             f"{self.limits.max_functions}")
+        for proto in protos:
+            function = RawFunction(proto)
+            if function.key in self.functions:
+                raise ModelError(f"function {function} is defined twice")
+            for what, names in (("input", function.inputs), ("output", function.outputs)):
+                if len(set(names)) < len(names) or "" in names:
+                    raise ModelError(f"function {function}: its {what}s {show(names)} are empty or given twice")
+            function.opsets = self.imports(proto.opset_import, f"function {function}")
+            self.functions[function.key] = function
+
+    def claims(self, infos) -> dict[str, Fact]:
+        """What the model says of its outputs, where it says something that can be told."""
+        found = {}
+        for info in infos:
+            if info.type.WhichOneof("value") in ("tensor_type", "sequence_type", "optional_type"):
+                name = text(info.name)
+                found[name] = self.dims.fact(info.type, f"graph output {show(name)}")
+        return found
+
+    def check_training(self) -> None:
+        """Bindings of training_info must name initializers and outputs that are there."""
+        weights = {text(t.name) for t in self.proto.graph.initializer}
+        for info in self.proto.training_info:
+            known = weights | {text(t.name) for t in info.algorithm.initializer}
+            for what, bindings, graph in (("initialization", info.initialization_binding, info.initialization),
+                                          ("update", info.update_binding, info.algorithm)):
+                outputs = {text(o.name) for o in graph.output}
+                for entry in bindings:
+                    if text(entry.key) not in known:
+                        raise ModelError(f"training_info: {what}_binding of {show(text(entry.key))}, which is no "
+                                         "initializer")
+                    if text(entry.value) not in outputs:
+                        raise ModelError(f"training_info: {what}_binding to {show(text(entry.value))}, which is no "
+                                         "output of its graph")
+
+    # Graphs, bodies and functions.
+
+    def enter(self, raw: RawGraph, outer: _Frame | None, opsets: Mapping[str, int],
+              done: Callable[[_Frame], None]) -> _Frame:
+        """Puts a graph or body on the stack, its inputs and initializers made."""
+        where = f"graph {show(raw.name)}: " if outer else ""
+        graph, names, proto = Graph(raw.name), {}, raw.proto
+        prefix, attributes = (outer.prefix, outer.attributes) if outer else ("", self.attributes)
+        tensors = attributes.tensors
+        for sparse, protos in ((False, proto.initializer), (True, proto.sparse_initializer)):
+            for tensor in protos:
+                name = text(tensor.values.name if sparse else tensor.name)
+                if not name:
+                    raise ModelError(f"{where}an initializer has no name")
+                if name in names:
+                    raise ModelError(f"{where}initializer {show(name)} is defined twice")
+                array = tensors.sparse(tensor) if sparse else tensors.dense(tensor)
+                names[name] = self.value(Fact.of(array), prefix + name)
+        seen = set()
+        for info in proto.input:
+            name = text(info.name)
+            if not name or name in seen:
+                raise ModelError(f"{where}graph input {show(name)} {'is defined twice' if name else 'has no name'}")
+            seen.add(name)
+            fact = None
+            if outer is None or info.type.WhichOneof("value"):
+                fact = self.dims.fact(info.type, f"{where}graph input {show(name)}")
+            if name in names:
+                self.check_default(names[name], fact, where)
+            else:
+                names[name] = self.value(fact, prefix + name)
+                graph.inputs.append(names[name])
+        frame = _Frame(raw, graph, _Scope(names, outer.scope if outer else None), opsets, done,
+                       prefix=prefix, attributes=attributes)
+        if outer is not None:
+            frame.depth, frame.calls, frame.given = outer.depth + 1, outer.calls, outer.given
+            if frame.depth > self.limits.max_depth:
+                raise LimitError(f"{where}subgraphs nest {frame.depth} deep, and limits.max_depth is "
+                                 f"{self.limits.max_depth}")
+        raw.order(lambda node: self.origin(frame, node, self.version(frame, node)))
+        self.stack.append(frame)
+        return frame
+
+    def value(self, fact: Fact | None, name: str) -> Value:
+        value = Value(fact, name)
+        kind = of_fact(fact)
+        if kind is not None:
+            self.types[value] = kind
+        return value
+
+    def check_default(self, value: Value, fact: Fact | None, where: str) -> None:
+        if fact is None:
+            return
+        mine = value.fact
+        fits = fact.type_name() == mine.type_name() and (fact.shape is None or (
+            len(fact.shape) == len(mine.shape)
+            and all(a == b for a, b in zip(fact.shape, mine.shape, strict=True) if isinstance(a, int))))
+        if not fits:
+            raise ModelError(f"{where}graph input {show(value.name)} is declared as {fact}, its initializer is {mine}")
+
+    def finish_body(self, frame: _Frame) -> None:
+        """Binds the outputs of a graph or body."""
+        graph = frame.graph
+        for info in frame.raw.proto.output:
+            name = text(info.name)
+            value = frame.scope[name] if name in frame.scope else None
+            if value is None:
+                inner = f"graph {show(graph.name)}: " if frame.depth else ""
+                raise ModelError(f"{inner}graph output {show(name)} is not defined by any node")
+            graph.outputs.append(value)
+
+    def copy(self, frame: _Frame, value: Value, name: str) -> Value:
+        """The same value under another name, by an Identity."""
+        registration = self.registration("Identity", "", 1, f"value {show(name)}")
+        node = Node(OnnxOp("Identity", "", 1, {}, registration), (value,), (), name, f"node {show(name)} (Identity-1)")
+        new = Value(None, name, node)
+        node.outputs.append(new)
+        frame.graph.nodes.append(node)
+        if value in self.types:
+            self.types[new] = self.types[value]
+        return new
+
+    # Nodes.
+
+    def step(self, frame: _Frame) -> None:
+        """Makes nodes of the frame until it ends, or until a body or function has to be made first."""
+        nodes = frame.raw.nodes
+        while frame.at < len(nodes):
+            node = nodes[frame.at]
+            if node.needs is not None and self.enter_bodies(frame, node):
+                return
+            frame.at += 1
+            self.count += 1
+            if self.count > self.limits.max_nodes:
+                raise LimitError(f"the model has over {self.limits.max_nodes} nodes once functions are inlined, and "
+                                 f"limits.max_nodes is {self.limits.max_nodes}")
+            if self.node(frame, node):
+                frame.bodies = {}
+                return
+            frame.bodies = {}
+        self.stack.pop()
+        frame.done(frame)
+
+    def enter_bodies(self, frame: _Frame, node: RawNode) -> bool:
+        """Puts the bodies of the node at hand on the stack; False once all are done."""
+        for attribute in node.attributes:
+            for raw in attribute.graphs:
+                if id(raw) not in frame.bodies:
+                    def done(inner: _Frame, raw=raw) -> None:
+                        self.finish_body(inner)
+                        frame.bodies[id(raw)] = inner.graph
+
+                    frame.attributes.check(attribute)
+                    self.enter(raw, frame, frame.opsets, done)
+                    return True
+        return False
+
+    @staticmethod
+    def version(frame: _Frame, node: RawNode) -> int | None:
+        return frame.opsets.get(node.domain)
+
+    def origin(self, frame: _Frame, node: RawNode, version: int | None) -> str:
+        schema = onnx_schema.find(node.op_type, node.domain, version) if version else None
+        shown = schema.since if schema else version
+        op_type = node.op_type if len(node.op_type) < 100 and node.op_type.isidentifier() else show(node.op_type, 100)
+        return f"node {show(frame.prefix + node.label)} ({op_type}{'' if shown is None else f'-{shown}'})"
+
+    def registration(self, op_type: str, domain: str, version: int, origin: str) -> Registration:
+        found = resolve(op_type, domain, version)
+        if found is None:
+            opset = "" if version == NEWEST else f", opset {version},"
+            raise UnsupportedError(f"{origin}: operator {show(op_type)} of domain {show(domain or 'ai.onnx')}{opset} "
+                                   "is not supported")
+        return found
+
+    def node(self, frame: _Frame, node: RawNode) -> bool:
+        """Makes one node; True if it is a call whose body is now on the stack."""
+        function = self.functions.get((node.domain, node.op_type, node.overload))
+        version = self.version(frame, node)
+        origin = self.origin(frame, node, version)
+        if version is None and function is None:
+            version = self.unimported(node, origin)
+        inputs = self.inputs(frame, node, origin)
+        given = self.given(frame, node, origin)
+        if function is not None:
+            self.call(frame, node, function, inputs, given, origin, self.attributes)
+            return True
+        newest = STANDARD.get(node.domain)
+        if newest is not None and not 1 <= version <= newest:
+            raise UnsupportedError(f"{origin}: the model imports opset {version} of domain "
+                                   f"{show(node.domain or 'ai.onnx')}; 1 to {newest} are known")
+        schema = onnx_schema.find(node.op_type, node.domain, version)
+        bound: Mapping[str, str] = {}
+        if schema is not None:
+            if schema.deprecated:
+                raise UnsupportedError(f"{origin}: operator {node.op_type} was removed in opset {schema.since} of "
+                                       f"domain {show(node.domain or 'ai.onnx')}; the model imports opset {version}")
+            onnx_schema.check_counts(schema, inputs, node.outputs, origin)
+            onnx_schema.check_attributes(schema, given, origin)
+            bound = onnx_schema.check_types(schema, inputs, self.types, origin)
+            onnx_schema.check_bodies(schema, inputs, node.outputs, given, self.types, origin)
+        registration = resolve(node.op_type, node.domain, version)
+        if registration is None:
+            found = schema and self.standard_function(node, schema, version, inputs, given, origin)
+            if not found:
+                registration = self.registration(node.op_type, node.domain, version, origin)
+            self.call(frame, node, found, inputs, given, origin, self.standard)
+            return True
+        self.check_registration(registration, inputs, given, origin)
+        op = OnnxOp(node.op_type, node.domain, schema.since if schema else registration.since,
+                    {k: v for k, (_, v, _) in given.items()}, registration, _trimmed(node.outputs))
+        made = Node(op, inputs, (), frame.prefix + node.name if node.name else "", origin)
+        frame.graph.nodes.append(made)
+        for i, name in enumerate(node.outputs):
+            value = None
+            if name:
+                value = Value(None, frame.renamed.get(name) or frame.prefix + name, made, i)
+                self.define(frame, name, value, origin)
+                kind = None if schema is None else onnx_schema.output_type(schema, i, bound, given, self.types)
+                if kind is not None:
+                    self.types[value] = kind
+            made.outputs.append(value)
+        return False
+
+    def define(self, frame: _Frame, name: str, value: Value | None, origin: str) -> None:
+        if frame.scope.outer is not None and name in frame.scope.outer:
+            before = frame.scope[name]
+            by = before.producer.origin if before is not None and before.producer is not None else "an input or " \
+                "initializer"
+            raise ModelError(f"{origin}: output {show(name)} hides a value of the graph around it, from {by}")
+        frame.scope.names[name] = value
+
+    def unimported(self, node: RawNode, origin: str) -> int:
+        """The version for a domain that opset_import does not name: the newest one, if it is not a standard domain."""
+        if node.domain in STANDARD:
+            raise ModelError(f"{origin}: opset_import does not name domain {show(node.domain or 'ai.onnx')}")
+        return NEWEST
+
+    def inputs(self, frame: _Frame, node: RawNode, origin: str) -> list[Value | None]:
+        found: list[Value | None] = []
+        for i, name in enumerate(node.inputs):
+            if not name:
+                found.append(None)
+            elif name in frame.scope:
+                found.append(frame.scope[name])
+            else:
+                raise ModelError(f"{origin}: input {i} {show(name)} is not defined")
+        while found and found[-1] is None:
+            found.pop()
+        return found
+
+    def given(self, frame: _Frame, node: RawNode, origin: str) -> dict[str, tuple[int, Any, Any]]:
+        """{name: (type, value, AttributeProto)} of the node, references replaced."""
+        found: dict[str, tuple[int, Any, Any]] = {}
+        for raw in node.attributes:
+            if raw.name in found:
+                raise ModelError(f"{origin}: attribute {show(raw.name)} is given twice")
+            if raw.ref:
+                if frame.given is None:
+                    raise ModelError(f"{origin}: attribute {show(raw.name)} refers to {show(raw.ref)}, but it is not "
+                                     "in a function")
+                frame.attributes.check(raw)
+                if raw.ref in frame.given:
+                    kind, value, proto = frame.given[raw.ref]
+                    if raw.type not in (0, kind):
+                        raise ModelError(f"{origin}: attribute {show(raw.name)} is of type "
+                                         f"{onnx_schema.type_name(raw.type)}, but {show(raw.ref)}, which it refers to, "
+                                         f"is given as {onnx_schema.type_name(kind)}")
+                    found[raw.name] = kind, value, proto
+            elif raw.type == GRAPH:
+                found[raw.name] = GRAPH, frame.bodies[id(raw.graphs[0])], raw.proto
+            elif raw.type == GRAPHS:
+                found[raw.name] = GRAPHS, tuple(frame.bodies[id(g)] for g in raw.graphs), raw.proto
+            else:
+                found[raw.name] = raw.type, frame.attributes.convert(raw, origin), raw.proto
+        return found
+
+    @staticmethod
+    def check_registration(registration: Registration, inputs: Sequence, given: Mapping, origin: str) -> None:
+        """What the function that lowers the node can take."""
+        required = len([v for v in inputs[:registration.required] if v is not None])
+        if required < registration.required:
+            raise ModelError(f"{origin}: it has {required} of the {registration.required} inputs that are required: "
+                             f"{', '.join(registration.inputs[:registration.required])}")
+        if len(inputs) > len(registration.inputs) and not registration.variadic:
+            raise UnsupportedError(f"{origin}: it has {len(inputs)} inputs; up to {len(registration.inputs)} are "
+                                   "supported")
+        for name in given:
+            if name not in registration.attributes:
+                shown = ", ".join(sorted(registration.attributes)) or "none"
+                raise UnsupportedError(f"{origin}: attribute {show(name)} is not supported; supported are {shown}")
+
+    # Functions.
+
+    def standard_function(self, node: RawNode, schema, version: int, inputs, given, origin: str) -> RawFunction | None:
+        """The function that defines an operator of the standard, or None."""
+        key = (node.op_type, node.domain, version)
+        if key in self.standard_bodies:
+            return self.standard_bodies[key]
+
+        def types():
+            for value in inputs:
+                kind = "" if value is None else self.types.get(value)
+                if kind is None:
+                    raise UnsupportedError(f"{origin}: operator {node.op_type} is only supported where the type of "
+                                           f"{show(value.name)} follows from the model without running it")
+                yield type_proto(kind, value.fact) if value else onnx_schema.no_type()
+
+        proto = onnx_schema.body(schema, version, lambda: self.proto_of(node, inputs, given), types, origin)
+        if proto is None:
+            return None
+        function = RawFunction(proto)
+        function.opsets = self.imports(proto.opset_import, f"{origin}: its body")
+        function.defaults |= onnx_schema.defaults(schema)
+        function.attributes |= set(schema.attributes)
+        if not onnx_schema.depends_on_context(schema, version):
+            self.standard_bodies[key] = function
+        return function
+
+    def proto_of(self, node: RawNode, inputs, given):
+        """The node as the standard's function builders take it: all attributes in it, tensors with their content."""
+        from onnx import NodeProto
+
+        proto = NodeProto(op_type=node.op_type, domain=node.domain, name=node.name)
+        proto.input.extend("" if v is None else n for v, n in zip(inputs, node.inputs, strict=False))
+        proto.output.extend(node.outputs)
+        for name, (_, _, attribute) in given.items():
+            new = proto.attribute.add()
+            new.CopyFrom(attribute)
+            new.name = name
+            self.tensors.restore(new)
+        return proto
+
+    def call(self, frame: _Frame, node: RawNode, function: RawFunction, inputs, given, origin: str,
+             attributes: Attributes) -> None:
+        """Puts the body of a function on the stack, with its inputs bound."""
+        for what, names, count in (("inputs", function.inputs, len(inputs)),
+                                   ("outputs", function.outputs, _trimmed(node.outputs))):
+            if count > len(names):
+                raise ModelError(f"{origin}: it has {count} {what}, function {function} has {len(names)}")
+        for name in given:
+            if name not in function.attributes:
+                raise ModelError(f"{origin}: function {function} has no attribute {show(name)}")
+        for name, raw in function.defaults.items():
+            if name not in given and not raw.graphs:
+                given = {**given, name: (raw.type, attributes.convert(raw, f"function {function}"), raw.proto)}
+        if frame.calls >= self.limits.max_call_depth:
+            raise LimitError(f"{origin}: calls nest {frame.calls + 1} deep, and limits.max_call_depth is "
+                             f"{self.limits.max_call_depth}")
+        names: dict[str, Value | None] = dict.fromkeys(function.inputs)
+        names.update(zip(function.inputs, inputs, strict=False))
+        around = frame.prefix
+        wanted = {inner: frame.renamed.get(name) or around + name
+                  for inner, name in zip(function.outputs, node.outputs, strict=False) if name}
+
+        def done(inner: _Frame) -> None:
+            claimed: set[Value] = set()
+            for formal, name in zip(function.outputs, node.outputs, strict=False):
+                if name:
+                    if formal not in inner.scope:
+                        raise ModelError(f"{origin}: function {function} does not define its output {show(formal)}")
+                    value = inner.scope[formal]
+                    if value is None:
+                        raise ModelError(f"{origin}: output {show(name)} would be an input that the call leaves out")
+                    if value.name != wanted[formal] or value in claimed:  # it is an input, or given twice
+                        value = self.copy(inner, value, wanted[formal])
+                    claimed.add(value)
+                    self.define(frame, name, value, origin)
+
+        opsets = {**frame.opsets, **function.opsets}
+        inner = _Frame(function.body, frame.graph, _Scope(names), opsets, done, frame.depth, frame.calls + 1, given,
+                       self.prefix(around + node.label), attributes, wanted)
+        function.body.order(lambda n: self.origin(inner, n, self.version(inner, n)))
+        self.stack.append(inner)
+
+    def prefix(self, name: str) -> str:
+        """Something to put before the names inside a call, like no other call's."""
+        count = self.prefixes.get(name, 0)
+        self.prefixes[name] = count + 1
+        return f"{name}/" if count == 0 else f"{name}#{count}/"
+
+
+def _trimmed(names: Sequence[str]) -> int:
+    """How many there are without the empty ones at the end."""
+    count = len(names)
+    while count and not names[count - 1]:
+        count -= 1
+    return count

@@ -1,0 +1,90 @@
+"""TypeProto to facts and to the type strings of the standard, and back."""
+
+from __future__ import annotations
+
+from cynfer.ops import dtypes
+from cynfer.ops.dim import Dim, DimLike
+from cynfer.ops.errors import LimitError, ModelError, UnsupportedError
+from cynfer.ops.fact import Fact
+
+
+class Dims:
+    """The named dimensions of one model. max_rank: see Limits."""
+
+    def __init__(self, max_rank: int = 64):
+        self.max_rank = max_rank
+        self.odd: dict[str, DimLike] = {}
+
+    def fact(self, proto, what: str) -> Fact:
+        """The fact of a TypeProto; `what` names the value in messages."""
+        kinds = []
+        kind = proto.WhichOneof("value")
+        while kind in ("sequence_type", "optional_type"):  # types nest as deep as messages may
+            kinds.append(kind.partition("_")[0])
+            proto = getattr(proto, kind).elem_type
+            kind = proto.WhichOneof("value")
+        if kind is None:
+            raise ModelError(f"{what} has no type")
+        if kind != "tensor_type":
+            raise UnsupportedError(f"{what} is of {kind.replace('_', ' ')}; tensors, sequences and optionals are "
+                                   "supported")
+        fact = self._tensor(proto.tensor_type, what)
+        for kind in reversed(kinds):
+            fact = Fact(fact.dtype, None, kind=kind, elem=fact)
+        return fact
+
+    def _tensor(self, proto, what: str) -> Fact:
+        try:
+            dtype = dtypes.from_onnx(proto.elem_type)
+        except (KeyError, AttributeError):
+            raise UnsupportedError(f"{what} has element type {proto.elem_type}; known are 1 to 28") from None
+        if not proto.HasField("shape"):
+            return Fact(dtype, None)
+        dims = proto.shape.dim
+        if len(dims) > self.max_rank:
+            raise LimitError(f"{what} has {len(dims)} dims, and limits.max_rank is {self.max_rank}")
+        return Fact(dtype, tuple(self._dim(d, what) for d in dims))
+
+    def _dim(self, proto, what: str) -> DimLike:
+        which = proto.WhichOneof("value")
+        if which == "dim_value":
+            if proto.dim_value >= 0:
+                return proto.dim_value
+            if proto.dim_value == -1:  # what some exporters write for a free one
+                return Dim.unknown()
+            raise ModelError(f"{what} has the dim {proto.dim_value}; 0 or more is allowed")
+        name = proto.dim_param if which else ""
+        name = name if isinstance(name, str) else name.decode("utf-8", "surrogateescape")
+        if not name:
+            return Dim.unknown()
+        if name.startswith("?"):  # the mark of unknown ones
+            return self.odd.setdefault(name, Dim.unknown())
+        return Dim.name(name)
+
+
+def type_proto(name: str, fact: Fact | None):
+    """The TypeProto of a type string such as seq(tensor(float)); with the shape where the fact knows it."""
+    from onnx import TypeProto
+
+    top = proto = TypeProto()
+    while not name.startswith("tensor("):
+        head, _, rest = name.partition("(")
+        name = rest[:-1]
+        proto = (proto.sequence_type if head == "seq" else proto.optional_type).elem_type
+    proto.tensor_type.elem_type = _codes()[name]
+    if fact is not None and fact.kind == "tensor" and fact.shape is not None:
+        proto.tensor_type.shape.SetInParent()
+        for dim in fact.shape:
+            new = proto.tensor_type.shape.dim.add()
+            if isinstance(dim, int):
+                new.dim_value = dim
+    return top
+
+
+def _codes() -> dict[str, int]:
+    return {f"tensor({dtypes.onnx_name(dtypes.from_onnx(c))})": c for c in range(1, 29)}
+
+
+def of_fact(fact: Fact | None) -> str | None:
+    """The type string of a fact."""
+    return None if fact is None else fact.type_name()
