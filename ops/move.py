@@ -68,6 +68,9 @@ class Transpose(Op):
             raise ModelError(f"perm {list(self.perm)} is not an order of the axes 0 to {rank - 1}")
         return self.perm
 
+    def is_noop(self, ins, outs):
+        return self.perm is not None and self.perm == tuple(range(len(self.perm)))
+
     def native(self, m, ins, outs):
         x, y = ins[0], outs[0]
         if not movable(m, x):
