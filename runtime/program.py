@@ -147,7 +147,8 @@ class Program:
         program = self.bodies.get(id(graph))
         if program is None:
             program = self.bodies.setdefault(id(graph), Program(graph, self.machine, self.threads, self.limits))
-        return program.run([np.ascontiguousarray(a) if isinstance(a, np.ndarray) else a for a in arrays], handle)
+        return program.run([np.asarray(a, order="C") if isinstance(a, (np.ndarray, np.generic)) else a for a in arrays],
+                           handle)
 
     def trim(self) -> None:
         """Drops plans and workspaces that no run is using."""

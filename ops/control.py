@@ -1,0 +1,275 @@
+"""Control flow: If, Loop and Scan. Their bodies are graphs, whose outer values come in as further inputs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from cynfer.ops import dtypes
+from cynfer.ops.axes import axis_of
+from cynfer.ops.dim import Dim
+from cynfer.ops.errors import KernelError, ModelError
+from cynfer.ops.fact import Fact
+from cynfer.ops.op import Op, onnx
+
+
+def either(a: Fact, b: Fact, what: str) -> Fact:
+    """What is known of a value that is one of two; raises ModelError if their types differ."""
+    if a.dtype != b.dtype or a.kind != b.kind:
+        raise ModelError(f"{what}: {a.type_name()} and {b.type_name()}")
+    if a.shape is None or b.shape is None or len(a.shape) != len(b.shape):
+        return replace(a, shape=None, value=None)
+    dims = tuple(x if x == y else Dim.unknown() for x, y in zip(a.shape, b.shape, strict=True))
+    return replace(a, shape=dims, value=None)
+
+
+def _truth(condition: np.ndarray) -> bool:
+    if condition.size != 1:
+        raise KernelError(f"the condition has {condition.size} elements; 1 is needed")
+    return bool(condition.reshape(-1)[0])
+
+
+def inline(b, body, values) -> tuple:
+    """Emits the nodes of a lowered body with `values` for its inputs; returns what its outputs have become."""
+    env = dict(zip(body.inputs, values, strict=True))
+    origin, name = b.origin, b.name
+    for node in body.nodes:
+        b.origin, b.name = node.origin, node.name
+        made = b.emit(node.op, *(None if v is None else env.get(v, v) for v in node.inputs))
+        for old, new in zip(node.outputs, made if isinstance(made, tuple) else (made,), strict=True):
+            env[old] = new
+            new.name = new.name or old.name
+    b.origin, b.name = origin, name
+    return tuple(env.get(v, v) for v in body.outputs)
+
+
+@dataclass(frozen=True, eq=False)
+class If(Op):
+    """One of two bodies. Inputs: the condition, then what the first body reads (`taken` values), then the second."""
+
+    then_body: Any
+    else_body: Any
+    taken: int
+    results: tuple[Fact, ...]
+
+    @property
+    def n_outputs(self):
+        return len(self.results)
+
+    def facts(self, *ins):
+        if ins[0].known and ins[0].size != 1:
+            raise ModelError(f"the condition has {ins[0].size} elements; 1 is needed")
+        return self.results
+
+    def control(self, run_body, condition, *values):
+        """Runs the body that the condition chooses."""
+        if _truth(condition):
+            return run_body(self.then_body, values[: self.taken])
+        return run_body(self.else_body, values[self.taken:])
+
+
+@onnx("If", since=1)
+def if_(b, condition, *, then_branch, else_branch):
+    """ONNX If, all versions. With a constant condition its branch stands in the graph itself."""
+    known = condition.fact.constant
+    if known is not None:
+        results = inline(b, *b.subgraph(then_branch if _truth(known) else else_branch, ()))
+        return results if len(results) != 1 else results[0]
+    then_body, first = b.subgraph(then_branch, ())
+    else_body, second = b.subgraph(else_branch, ())
+    if len(then_body.outputs) != len(else_body.outputs):
+        raise ModelError(f"then_branch has {len(then_body.outputs)} outputs, else_branch {len(else_body.outputs)}")
+    results = tuple(either(x.fact, y.fact, f"output {i} differs between the branches")
+                    for i, (x, y) in enumerate(zip(then_body.outputs, else_body.outputs, strict=True)))
+    return b.emit(If(then_body, else_body, len(first), results), condition, *first, *second)
+
+
+@dataclass(frozen=True, eq=False)
+class Loop(Op):
+    """A body again and again. Inputs: trip count, condition, carried values (`carried` of them), what the body reads.
+
+    Outputs: the carried values at the end, then what the body gave beside them, stacked.
+    """
+
+    body: Any
+    carried: int
+    results: tuple[Fact, ...]
+
+    @property
+    def n_outputs(self):
+        return len(self.results)
+
+    def facts(self, *ins):
+        for name, fact in (("the trip count", ins[0]), ("the condition", ins[1])):
+            if fact is not None and fact.known and fact.size != 1:
+                raise ModelError(f"{name} has {fact.size} elements; 1 is needed")
+        return self.results
+
+    def control(self, run_body, trips, condition, *values):
+        """Runs the body until the trip count or the condition ends it."""
+        carried, outer = list(values[: self.carried]), values[self.carried:]
+        shape = () if condition is None else condition.shape
+        trips = None if trips is None else int(trips.reshape(-1)[0])
+        go, i = condition is None or _truth(condition), 0
+        scans: list[list] = [[] for _ in self.results[self.carried:]]
+        while go and (trips is None or i < trips):
+            outs = run_body(self.body, [np.array(i, np.int64), np.full(shape, go), *carried, *outer])
+            carried = outs[1: 1 + self.carried]
+            for stack, x in zip(scans, outs[1 + self.carried:], strict=True):
+                stack.append(x)
+            go = condition is None or _truth(outs[0])
+            i += 1
+        return [*carried, *(_stacked(s, f) for s, f in zip(scans, self.results[self.carried:], strict=True))]
+
+
+def _stacked(parts: list[np.ndarray], fact: Fact, axis: int = 0) -> np.ndarray:
+    if not parts:
+        dims = [] if fact.shape is None else [0 if isinstance(d, Dim) else d for d in fact.shape]
+        return np.zeros(dims or [0], fact.dtype)
+    for x in parts:
+        if x.shape != parts[0].shape:
+            raise KernelError(f"the body gave shapes {list(parts[0].shape)} and {list(x.shape)} to be stacked")
+    return np.stack(parts, axis)
+
+
+def _lower_body(b, body, facts, skip: int, n: int):
+    """The lowered body, what it reads from outside, and facts of n carried values that hold in every round.
+
+    facts: of the body's inputs, of which those after the first `skip` are carried; outputs 1 - skip … likewise.
+    """
+    facts = list(facts)
+    first = 1 if skip else 0
+    for _ in range(3):
+        lowered, outer = b.subgraph(body, facts)
+        changed = False
+        for i in range(n):
+            old = facts[skip + i]
+            new = either(old, lowered.outputs[first + i].fact, f"carried value {i} changes its type")
+            changed = changed or (new.shape is None) != (old.shape is None) or \
+                (new.shape is not None and new.shape != old.shape)
+            facts[skip + i] = new
+        if not changed:
+            return lowered, outer, facts[skip: skip + n]
+    for i in range(n):
+        facts[skip + i] = replace(facts[skip + i], shape=None)
+    lowered, outer = b.subgraph(body, facts)
+    return lowered, outer, facts[skip: skip + n]
+
+
+@onnx("Loop", since=1)
+def loop(b, trips=None, condition=None, *values, body):
+    """ONNX Loop, all versions. Without a condition what the body says about going on does not count."""
+    n = len(values)
+    if any(v is None for v in values):
+        raise ModelError(f"carried value {values.index(None)} is absent")
+    if len(body.inputs) != n + 2:
+        raise ModelError(f"the body has {len(body.inputs)} inputs; {n + 2} are needed for {n} carried values")
+    if len(body.outputs) < n + 1:
+        raise ModelError(f"the body has {len(body.outputs)} outputs; at least {n + 1} are needed")
+    flag = Fact(dtypes.BOOL, () if condition is None else condition.fact.shape)
+    facts = [Fact(dtypes.INT64, ()), flag, *(v.fact.without_value() for v in values)]
+    lowered, outer, carried = _lower_body(b, body, facts, 2, n)
+    stacked = [_with_axis(v.fact, 0) for v in lowered.outputs[n + 1:]]
+    return b.emit(Loop(lowered, n, (*carried, *stacked)), trips, condition, *values, *outer)
+
+
+def _with_axis(fact: Fact, axis: int, size=None) -> Fact:
+    if fact.shape is None:
+        return replace(fact, value=None)
+    dims = list(fact.shape)
+    dims.insert(axis_of(axis, len(dims) + 1, "scan_output_axes"), Dim.unknown() if size is None else size)
+    return replace(fact, shape=tuple(dims), value=None)
+
+
+@dataclass(frozen=True, eq=False)
+class Scan(Op):
+    """A body for every slice of its scanned inputs. Inputs: `states` values, `scans` scanned ones, what it reads.
+
+    axes and backward: for each scanned input; out_axes and out_backward: for each stacked output.
+    """
+
+    body: Any
+    states: int
+    scans: int
+    axes: tuple[int, ...]
+    backward: tuple[bool, ...]
+    out_axes: tuple[int, ...]
+    out_backward: tuple[bool, ...]
+    results: tuple[Fact, ...]
+
+    @property
+    def n_outputs(self):
+        return len(self.results)
+
+    def facts(self, *ins):
+        _length([f.shape for f in ins[self.states: self.states + self.scans]], self.axes)
+        return self.results
+
+    def control(self, run_body, *values):
+        """Runs the body slice by slice."""
+        states, outer = list(values[: self.states]), values[self.states + self.scans:]
+        scanned = values[self.states: self.states + self.scans]
+        steps = _length([x.shape for x in scanned], self.axes)
+        rows = [np.moveaxis(x, axis_of(a, x.ndim), 0) for x, a in zip(scanned, self.axes, strict=True)]
+        stacks: list[list] = [[] for _ in self.out_axes]
+        for t in range(steps):
+            slices = [r[steps - 1 - t if back else t, ...] for r, back in zip(rows, self.backward, strict=True)]
+            outs = run_body(self.body, [*states, *slices, *outer])
+            states = outs[: self.states]
+            for stack, x in zip(stacks, outs[self.states:], strict=True):
+                stack.append(x)
+        facts = self.results[self.states:]
+        done = []
+        for stack, back, axis, fact in zip(stacks, self.out_backward, self.out_axes, facts, strict=True):
+            at = axis_of(axis, stack[0].ndim + 1 if stack else len(fact.dims), "scan_output_axes")
+            done.append(_stacked(stack[::-1] if back else stack, fact, at))
+        return [*states, *done]
+
+
+def _length(shapes, axes):
+    """The common length of the scanned axes; a Dim where it is not known."""
+    lengths = [s[axis_of(a, len(s), "scan_input_axes")] for s, a in zip(shapes, axes, strict=True) if s is not None]
+    numbers = {n for n in lengths if not isinstance(n, Dim)}
+    if len(numbers) > 1:
+        raise ModelError(f"the scanned inputs have different lengths: {sorted(numbers)}")
+    return numbers.pop() if numbers else lengths[0] if lengths else Dim.unknown()
+
+
+def _attribute(name: str, values, n: int) -> tuple:
+    values = (0,) * n if values is None else tuple(values)
+    if len(values) != n:
+        raise ModelError(f"{name} has {len(values)} elements; {n} are needed")
+    return values
+
+
+@onnx("Scan", since=9)
+def scan(b, *values, body, num_scan_inputs, scan_input_axes=None, scan_input_directions=None, scan_output_axes=None,
+         scan_output_directions=None):
+    """ONNX Scan without a batch axis."""
+    scans, states = num_scan_inputs, len(values) - num_scan_inputs
+    if not 1 <= scans <= len(values):
+        raise ModelError(f"num_scan_inputs is {scans}, outside 1 to {len(values)}")
+    if len(body.inputs) != len(values):
+        raise ModelError(f"the body has {len(body.inputs)} inputs; {len(values)} are needed")
+    stacked = len(body.outputs) - states
+    if stacked < 0:
+        raise ModelError(f"the body has {len(body.outputs)} outputs; at least {states} are needed")
+    axes = _attribute("scan_input_axes", scan_input_axes, scans)
+    backward = _attribute("scan_input_directions", scan_input_directions, scans)
+    out_axes = _attribute("scan_output_axes", scan_output_axes, stacked)
+    out_backward = _attribute("scan_output_directions", scan_output_directions, stacked)
+    facts = [v.fact.without_value() for v in values]
+    steps = _length([f.shape for f in facts[states:]], axes)
+    for i, a in enumerate(axes):
+        f = facts[states + i]
+        if f.shape is not None:
+            at = axis_of(a, f.rank, "scan_input_axes")
+            facts[states + i] = replace(f, shape=f.shape[:at] + f.shape[at + 1:])
+    lowered, outer, carried = _lower_body(b, body, facts, 0, states)
+    results = (*carried, *(_with_axis(v.fact, a, steps)
+                           for v, a in zip(lowered.outputs[states:], out_axes, strict=True)))
+    op = Scan(lowered, states, scans, axes, tuple(map(bool, backward)), out_axes, tuple(map(bool, out_backward)),
+              results)
+    return b.emit(op, *values, *outer)
