@@ -2,9 +2,10 @@
 
     python benchmarks/conv_kernels.py [--isa avx512] [--net resnet50] [--repeat 20] [--no-peer]
 
-Columns: GFLOP/s with everything warm, and after the second-level cache was flushed; the latter against onnxruntime's
-(its Conv node alone, from its profile, without its layout conversions) and against the peak of fused multiply-adds
-measured in the same run. Random dense data.
+Columns: GFLOP/s with everything warm; with weights and output flushed from the second-level cache and the input just
+written, as in a network. The latter against onnxruntime's (its Conv node alone, from its profile, after the same flush;
+its layout conversion has just written the input) and against the peak of fused multiply-adds measured in the same run.
+Random dense data.
 """
 
 import argparse
@@ -79,7 +80,7 @@ double run(long n, float *data) {
 
 
 def fma_peak(isa):
-    """GFLOP/s of independent multiply-adds on one core."""
+    """A function that measures the GFLOP/s of independent multiply-adds on this core, now."""
     width, arch = {"avx512": (16, "v4"), "avx2": (8, "v3"), "base": (4, "v2")}[isa]
     with tempfile.TemporaryDirectory() as folder:
         source, library = f"{folder}/peak.c", f"{folder}/peak.so"
@@ -90,8 +91,8 @@ def fma_peak(isa):
         run = ctypes.CDLL(library).run
         run.restype = ctypes.c_double
         data = aligned(14 * width, np.random.default_rng(1).uniform(-0.9, 0.9, 14 * width))
-        args = ctypes.c_long(1_000_000), ctypes.c_void_p(data.ctypes.data)
-        return max(24 * width * 1e6 / seconds(run, *args) / 1e9 for _ in range(10))
+        args = ctypes.c_long(50_000), ctypes.c_void_p(data.ctypes.data)
+        return lambda keep=data: 24 * width * 5e4 / seconds(run, *args) / 1e9
 
 
 def seconds(function, *args):
@@ -128,6 +129,10 @@ def caller(machine, kernel, operands, n, f=(0.0, 0.0), scratch=0):
     def call(_keep=(keep, args)):
         code(address, ctl, 0, 1)
 
+    def touch():
+        np.negative(operands[0], out=operands[0])
+
+    call.touch = touch
     return call
 
 
@@ -197,30 +202,35 @@ def main():
     parser.add_argument("--net", action="append", choices=list(NETS))
     parser.add_argument("--batch", type=int, default=1)
     parser.add_argument("--repeat", type=int, default=15)
+    parser.add_argument("--only", default="", help="layers whose name contains this")
     parser.add_argument("--no-peer", action="store_true")
     options = parser.parse_args()
     machine, rng = Machine(options.isa), np.random.default_rng(0)
-    peak = fma_peak(machine.isa)
+    measure_peak = fma_peak(machine.isa)
     flush = np.zeros(2 << 20, np.float32)
-    print(f"{machine.isa}: FMA peak {peak:.0f} GFLOP/s")
+    print(f"{machine.isa}: FMA peak {max(measure_peak() for _ in range(20)):.0f} GFLOP/s")
     for net in options.net or NETS:
         total = peer_total = 0.0
         print(f"{net:34s}   warm   cold  %peak    peer  ratio")
         for layer in NETS[net]:
             c, h, w, o, k, s, p, g, count = layer
             flops = 2 * options.batch * o * ((h + 2 * p - k) // s + 1) * ((w + 2 * p - k) // s + 1) * c // g * k * k
+            name = f"{k}x{k}" + (f"s{s}" if s > 1 else "") + (f"g{g}" if g > 1 else "") + f" {c}->{o} @{h}"
+            if options.only not in name:
+                continue
             call = ours(machine, layer, options.batch, rng)
             peer = None if options.no_peer else Peer(layer, options.batch, rng)
-            warm = cold = 1e9
+            warm, cold, peak = 1e9, 1e9, 0.0
             for _ in range(3):
+                peak = max([peak] + [measure_peak() for _ in range(5)])
                 warm = min([warm] + [seconds(call) for _ in range(options.repeat)])
                 for _ in range(options.repeat):
                     np.add(flush, 1, out=flush)
+                    call.touch()
                     cold = min(cold, seconds(call))
                     if peer:
                         np.add(flush, 1, out=flush)
                         peer()
-            name = f"{k}x{k}" + (f"s{s}" if s > 1 else "") + (f"g{g}" if g > 1 else "") + f" {c}->{o} @{h}"
             line = f"  {name:32s} {flops / warm / 1e9:6.0f} {flops / cold / 1e9:6.0f} {flops / cold / 1e7 / peak:5.0f}%"
             total += cold * count
             if peer:

@@ -69,6 +69,7 @@ cdef struct Plan:
     int64_t icb, ocb, panels        # blocks of 16, pairs of blocks; per group
     int64_t ktaps, kicb             # taps and input blocks of one K block
     int64_t tiles                   # per row, or per image if flat
+    int64_t tile_pixels, long_tiles # the first long_tiles have a pixel more
     int64_t units                   # rows per image, or tiles if flat
     int64_t band                    # units per band
     int64_t rphases, cphases        # of a copy
@@ -119,11 +120,17 @@ cdef void plan(Plan* s, const int64_t* n) noexcept nogil:
         s.tiles = up(s.OW, CONV_PIXELS)
         s.units = s.OH
         across = s.OW
+    s.tile_pixels = (s.OH * s.OW if s.flat else s.OW) // s.tiles
+    s.long_tiles = (s.OH * s.OW if s.flat else s.OW) % s.tiles
     in_bytes = across * s.kicb * 64 * s.cphases * (1 if s.flat else s.SH)
     out_bytes = across * (1 if taps == s.ktaps and s.icb == s.kicb else s.O) * 4
     s.band = max(up(MIN_TILES, 1 if s.flat else s.tiles), min(INPUT_BYTES // in_bytes, OUTPUT_BYTES // out_bytes))
     if s.band >= s.units:
         s.band = min(s.N, s.band // s.units) * s.units
+
+
+cdef inline int64_t tile_start(const Plan* s, int64_t t) noexcept nogil:
+    return t * s.tile_pixels + min(t, s.long_tiles)
 
 
 cdef inline int64_t copied_rows(const Plan* s, int64_t rows) noexcept nogil:
@@ -194,18 +201,29 @@ cdef struct Work:
 
 
 cdef void run_panel(const Work* k, const float* x, const float* w, float* y, int64_t blocks, int64_t image_floats,
-                    int64_t at, int64_t channel, const char* ahead, int64_t lines) noexcept nogil:
-    """All pixel tiles of the band for the `blocks` output blocks that start at y (`at` floats into the output)."""
+                    int64_t at, int64_t channel, const char* ahead, int64_t ahead_bytes) noexcept nogil:
+    """All pixel tiles of the band for the `blocks` output blocks that start at y (`at` floats into the output).
+
+    Meanwhile the next panel (ahead) comes into the second-level cache, a few lines per tap.
+    """
     cdef const Plan* s = k.s
-    cdef int64_t i, u, t, b, e, o, across = s.OH * s.OW if s.flat else s.OW, c
+    cdef int64_t i, u, t, b, e, o, c
+    cdef int64_t passes = k.tile.nblocks * k.tile.ntaps, lines
+    cdef const char* ahead_end = ahead + ahead_bytes
     cdef const float* from_
     cdef float* to
     cdef const ConvTileFn* tiles = conv_tiles_2 if blocks == 2 else conv_tiles_1
+    lines = up(ahead_bytes, 64 * passes * k.images * (k.last - k.first) * (1 if s.flat else s.tiles))
     for i in range(k.images):
         for u in range(k.first, k.last):
-            for t in range(u if s.flat else 0, u + 1 if s.flat else s.tiles):
-                b = across * t // s.tiles
-                e = across * (t + 1) // s.tiles
+            if s.flat:
+                t = u
+                e = tile_start(s, u)
+            else:
+                t = e = 0
+            for t in range(t, u + 1 if s.flat else s.tiles):
+                b = e
+                e += s.tile_pixels + (t < s.long_tiles)
                 if s.flat:
                     from_ = x + (b - k.y0 * s.OW) * 16
                     o = b * 16
@@ -214,6 +232,9 @@ cdef void run_panel(const Work* k, const float* x, const float* w, float* y, int
                     o = (u * s.OW + b) * 16
                 to = y + o
                 tiles[e - b](k.tile, from_, w, to, ahead, lines)
+                ahead += lines * passes * 64
+                if ahead >= ahead_end:
+                    lines = 0
                 if k.late.count:
                     for c in range(blocks):
                         cyn_epilogue_rows_f32(k.late, to + c * k.tile.y_block, 16, e - b, 16,
@@ -254,6 +275,7 @@ cdef int f32_conv_c16(const Args* a, Ctl* ctl, int tid, int nt) noexcept nogil:
     cdef int add = 0, bounds = 0
     cdef float lo = 0, hi = INFINITY
     cdef const float* base
+    cdef const float* weights
     plan(&s, a.n)
     ntap = s.KH * s.KW
     copy = <float*> (a.scratch + up(ntap * 8, 64) * 64)
@@ -300,8 +322,8 @@ cdef int f32_conv_c16(const Args* a, Ctl* ctl, int tid, int nt) noexcept nogil:
         k.y0 = 0
         rows = s.OH
         if s.gather:
-            k.y0 = s.OH * s.OW * k.first // s.tiles // s.OW if s.flat else k.first
-            rows = (up(s.OH * s.OW * k.last // s.tiles, s.OW) if s.flat else k.last) - k.y0
+            k.y0 = tile_start(&s, k.first) // s.OW if s.flat else k.first
+            rows = (up(tile_start(&s, k.last), s.OW) if s.flat else k.last) - k.y0
         for i in range(s.KH):
             for j in range(s.KW):
                 taps[i * s.KW + j] = tap_offset(&s, i, j, rows)
@@ -343,8 +365,10 @@ cdef int f32_conv_c16(const Args* a, Ctl* ctl, int tid, int nt) noexcept nogil:
                             if ic0 == 0 and t0 == 0:
                                 tile.bias = bias + c if bias != NULL else <const float*> zeros
                             at = image * image_y + c // 16 * plane
-                            run_panel(&k, base, w + ((q * s.icb + ic0) * ntap + t0) * 512 + i * 16, y + at, blocks,
-                                      image_y, at, c, NULL, 0)
+                            weights = w + ((q * s.icb + ic0) * ntap + t0) * 512 + i * 16
+                            run_panel(&k, base, weights, y + at, blocks, image_y, at, c,
+                                      <const char*> (weights + s.icb * ntap * 512),
+                                      tile.nblocks * tile.ntaps * 2048 if i == 0 and q + 1 < q1 else 0)
                             i += blocks
                     t0 = t1
                 ic0 = ic1

@@ -1,7 +1,7 @@
 /* Register tiles of the blocked convolution: up to CONV_PIXELS pixels by CONV_BLOCKS blocks of 16 output channels.
  *
- * A tile sums at most 256 products per value (a "K block": some input blocks by some taps) from zero, and adds the sum
- * to what is in the output, so that rounding errors stay those of blocked sums. Weights: 512 floats per (input block,
+ * A tile sums at most 256 products per value (a "K block": some input blocks by some taps) from the bias or zero, and
+ * adds the sums of all but the first K block to what is in the output, so that rounding errors stay those of blocked sums. Weights: 512 floats per (input block,
  * tap), [16 in][32 out]; a machine whose tile has one block reads one half of each line pair.
  */
 #ifndef CYNFER_CONV_UKR_H
@@ -39,9 +39,16 @@ static inline __attribute__((always_inline)) void conv_tile(
         const char *next, int64_t lines) {
     const int NV = B * 16 / VW;
     const conv_v zero = {0};
-#define DECL(i) conv_v a##i = zero, b##i = zero, c##i = zero, d##i = zero;
+    conv_v b_0 = zero, b_1 = zero, b_2 = zero, b_3 = zero;
+    if (t->bias) {
+        b_0 = *(const conv_u *)t->bias;
+        if (NV > 1) b_1 = *(const conv_u *)(t->bias + VW);
+        if (NV > 2) { b_2 = *(const conv_u *)(t->bias + 2 * VW); b_3 = *(const conv_u *)(t->bias + 3 * VW); }
+    }
+#define DECL(i) conv_v a##i = b_0, b##i = b_1, c##i = b_2, d##i = b_3;
     CONV_ALL(DECL)
 #undef DECL
+    const int64_t o1 = B == 2 && VW == 16 ? t->y_block : VW;   /* from vector 0 of a pixel to vector 1 */
     const int64_t *taps = t->taps;
     const int64_t ntaps = t->ntaps;
 #define FMA(i) \
@@ -80,25 +87,14 @@ static inline __attribute__((always_inline)) void conv_tile(
     }
 #undef STEP
 #undef FMA
-    /* vector j of pixel i lies at y + i * 16 + where j is in the blocks */
-    const int64_t o1 = B == 2 && VW == 16 ? t->y_block : VW;
 #define AT(i, j) ((conv_u *)(yy + i * 16 + (j == 0 ? 0 : j == 1 ? o1 : j * VW)))
-    if (t->bias) {
-        const float *bias = t->bias;
-        const conv_v b_0 = *(const conv_u *)bias, b_1 = NV > 1 ? *(const conv_u *)(bias + VW) : zero;
-        const conv_v b_2 = NV > 2 ? *(const conv_u *)(bias + 2 * VW) : zero;
-        const conv_v b_3 = NV > 3 ? *(const conv_u *)(bias + 3 * VW) : zero;
-#define BIAS(i) if (i < P) { a##i += b_0; if (NV > 1) b##i += b_1; if (NV > 2) { c##i += b_2; d##i += b_3; } }
-        CONV_ALL(BIAS)
-#undef BIAS
-    }
 #define LOAD(i) \
     if (i < P) { \
         a##i += *AT(i, 0); \
         if (NV > 1) b##i += *AT(i, 1); \
         if (NV > 2) { c##i += *AT(i, 2); d##i += *AT(i, 3); } \
     }
-    else {
+    if (!t->bias) {
         const float *yy = y;
         CONV_ALL(LOAD)
     }
