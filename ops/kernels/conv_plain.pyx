@@ -363,7 +363,7 @@ cdef inline int depthwise(const Args* a, Ctl* ctl, int tid, int nt, real* kind) 
     cdef int64_t M = n[2], each = n[2] // n[3], ID = n[4], IH = n[5], IW = n[6], OD = n[7], OH = n[8], OW = n[9]
     cdef int64_t KD = n[10], KH = n[11], KW = n[12], SH = n[14], SW = n[15], DH = n[17], DW = n[18]
     cdef int64_t taps = KD * KH * KW, wide, high, pitch, rows, plane, bands, strips, lo, hi, u, m, od, oh, ow, r1, c1
-    cdef int64_t t, t1, kd, kh, kw, z, iy, ix, py, px, r, j0, j1, y_at, image
+    cdef int64_t t, t1, kd, kh, kw, z, iy, ix, py, px, r, j0, j1, y_at, image, known = -1
     cdef CynEpilogue e = cyn_epilogue(a, 22, 0)
     cdef int64_t* at = <int64_t*> a.scratch
     cdef real* padded = <real*> (a.scratch + 2048)
@@ -401,12 +401,12 @@ cdef inline int depthwise(const Args* a, Ctl* ctl, int tid, int nt, real* kind) 
             z = od * n[13] + kd * n[16] - n[19]
             for py in range(SH):
                 for px in range(SW):
+                    ix = ow * SW + px - n[21]
+                    j0 = 0 if ix >= 0 else min(pitch, ceil_div(-ix, SW))
+                    j1 = 0 if ix >= IW else min(pitch, (IW - 1 - ix) // SW + 1)
                     for r in range(rows):  # in rising order: a row may spill into the next
                         iy = (oh + r) * SH + py - n[20]
                         row = padded + ((kd * SH + py) * SW + px) * plane + r * pitch
-                        ix = ow * SW + px - n[21]
-                        j0 = 0 if ix >= 0 else min(pitch, ceil_div(-ix, SW))
-                        j1 = 0 if ix >= IW else min(pitch, (IW - 1 - ix) // SW + 1)
                         if z < 0 or z >= ID or iy < 0 or iy >= IH or j1 <= j0:
                             zero[real](pitch, row)
                             continue
@@ -417,9 +417,11 @@ cdef inline int depthwise(const Args* a, Ctl* ctl, int tid, int nt, real* kind) 
         t = 0
         while t < taps or t == 0:
             t1 = min(taps, t + KB)
-            for r in range(t, t1):
-                kw, kh, kd = r % KW * DW, r // KW % KH * DH, r // (KW * KH)
-                at[r - t] = ((kd * SH + kh % SH) * SW + kw % SW) * plane + kh // SH * pitch + kw // SW
+            if t1 - t != known or taps > KB:
+                known = t1 - t
+                for r in range(t, t1):
+                    kw, kh, kd = r % KW * DW, r // KW % KH * DH, r // (KW * KH)
+                    at[r - t] = ((kd * SH + kh % SH) * SW + kw % SW) * plane + kh // SH * pitch + kw // SW
             taps_of[real](r1 * pitch, t1 - t, at, w + m * taps + t, padded, sums, t > 0)
             t += KB
         y_at = ((image * M + m) * OD + od) * OH * OW + oh * OW + ow

@@ -40,8 +40,8 @@ cdef inline void place(const Args* a, int64_t item, int64_t* at) noexcept nogil:
         at[i] = table[3 * item + i] if table != NULL else item * a.n[7 + i]
 
 
-cdef inline void add_rows(int64_t rows, int64_t cols, int64_t depth, const word* a, int64_t lda, const word* b, int64_t ldb,
-                          word* c) noexcept nogil:
+cdef inline void add_rows(int64_t rows, int64_t cols, int64_t depth, const word* a, int64_t lda, const word* b,
+                          int64_t ldb, word* c) noexcept nogil:
     """c[rows][COLS] += a b, for up to four rows at a time."""
     cdef int64_t k, j
     cdef word a0, a1, a2, a3

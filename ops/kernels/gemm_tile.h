@@ -77,6 +77,41 @@ static inline void CYN_N(cyn_row)(int64_t kc, const CYN_T *a, const CYN_T *b, CY
     }
 }
 
+/* c[i * NR + j] (+)= sum over k of a[i * lda + k] * b[j * ldb + k] for up to four rows and two columns: sums side by side
+ * in a vector, for products of few columns. Missing rows and columns repeat the last one. */
+static inline void CYN_N(cyn_dots)(int64_t rows, int64_t cols, int64_t kc, const CYN_T *a0, int64_t lda,
+                                   const CYN_T *b0, int64_t ldb, CYN_T *c, int add) {
+    const CYN_T *a1 = a0 + (rows > 1) * lda, *a2 = a1 + (rows > 2) * lda, *a3 = a2 + (rows > 3) * lda;
+    const CYN_T *b1 = b0 + (cols > 1) * ldb;
+    VEC s[8] = {{0}}, x0, x1, x2, x3, y0, y1;
+#define SUM s[0] += x0 * y0; s[1] += x1 * y0; s[2] += x2 * y0; s[3] += x3 * y0; \
+            s[4] += x0 * y1; s[5] += x1 * y1; s[6] += x2 * y1; s[7] += x3 * y1;
+    int64_t k = 0;
+    for (; k + VL <= kc; k += VL) {
+        x0 = *(const VEC *)(a0 + k); x1 = *(const VEC *)(a1 + k);
+        x2 = *(const VEC *)(a2 + k); x3 = *(const VEC *)(a3 + k);
+        y0 = *(const VEC *)(b0 + k); y1 = *(const VEC *)(b1 + k);
+        SUM
+    }
+    if (k < kc) {
+        const size_t rest = (kc - k) * sizeof(CYN_T);
+        x0 = x1 = x2 = x3 = y0 = y1 = (VEC){0};
+        memcpy(&x0, a0 + k, rest); memcpy(&x1, a1 + k, rest); memcpy(&x2, a2 + k, rest); memcpy(&x3, a3 + k, rest);
+        memcpy(&y0, b0 + k, rest); memcpy(&y1, b1 + k, rest);
+        SUM
+    }
+#undef SUM
+    for (int64_t j = 0; j < cols; j++)
+        for (int64_t i = 0; i < rows; i++) {
+            VEC v = s[4 * j + i];
+            CYN_T e[VL];
+            memcpy(e, &v, sizeof v);
+            for (int64_t h = VL / 2; h > 0; h /= 2)
+                for (int64_t l = 0; l < h; l++) e[l] += e[l + h];
+            c[i * NR + j] = add ? c[i * NR + j] + e[0] : e[0];
+        }
+}
+
 /* c[i * ldc + j] = alpha * x[i * ldx + j] + beta * d[i * d_row + j * d_col], j < cols; d may be NULL. */
 static inline __attribute__((always_inline)) void CYN_N(cyn_scale)(
         int64_t rows, int64_t cols, CYN_T alpha, const CYN_T *restrict x, int64_t ldx, CYN_T beta,

@@ -30,6 +30,10 @@ cdef extern from "gemm_ukr.h" nogil:
                            double* y) noexcept
     void cyn_take_f32(int64_t n, const float* x, int64_t step, const float* end, float* y) noexcept
     void cyn_take_f64(int64_t n, const double* x, int64_t step, const double* end, double* y) noexcept
+    void cyn_dots_f32(int64_t rows, int64_t cols, int64_t kc, const float* a, int64_t lda, const float* b, int64_t ldb,
+                      float* c, int add) noexcept
+    void cyn_dots_f64(int64_t rows, int64_t cols, int64_t kc, const double* a, int64_t lda, const double* b,
+                      int64_t ldb, double* c, int add) noexcept
     void cyn_zero_f32(int64_t n, float* y) noexcept
     void cyn_zero_f64(int64_t n, double* y) noexcept
     void cyn_taps_f32(int64_t n, int64_t taps, const int64_t* at, const float* w, const float* x, float* y,
@@ -86,6 +90,14 @@ cdef inline void take(int64_t n, const real* x, int64_t step, const real* end, r
         cyn_take_f32(n, x, step, end, y)
     else:
         cyn_take_f64(n, x, step, end, y)
+
+
+cdef inline void dots(int64_t rows, int64_t cols, int64_t kc, const real* a, int64_t lda, const real* b, int64_t ldb,
+                      real* c, int add) noexcept nogil:
+    if real is float:
+        cyn_dots_f32(rows, cols, kc, a, lda, b, ldb, c, add)
+    else:
+        cyn_dots_f64(rows, cols, kc, a, lda, b, ldb, c, add)
 
 
 cdef inline void zero(int64_t n, real* y) noexcept nogil:

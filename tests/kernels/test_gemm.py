@@ -71,7 +71,7 @@ def test_pack(machine, kind, k, n):
 
 SIZES = [(1, 1, 1), (1, 33, 300), (1, 100, 3), (2, 32, 257), (3, 5, 7), (4, 64, 64), (5, 31, 8), (6, 16, 9),
          (7, 33, 512), (13, 40, 1), (14, 32, 256), (15, 48, 255), (28, 65, 513), (29, 1, 300), (64, 64, 64),
-         (127, 96, 70), (253, 34, 260), (300, 200, 520), (600, 33, 30), (16, 20, 0)]
+         (127, 96, 70), (9, 8, 4100), (259, 3, 9000), (21, 7, 33), (253, 34, 260), (300, 200, 520), (600, 33, 30), (16, 20, 0)]
 
 
 @pytest.mark.parametrize("kind", DTYPES)
@@ -86,7 +86,7 @@ def test_product(machine, kind, m, n, k):
     got = gemm(machine, kind, a, packed, [1, m, n, k, k, 1, n, 0, 0, 0, 0, 0, 0], (m, n))
     close(got, want, scale, a.dtype)
     turned = gemm(machine, kind, np.ascontiguousarray(a.T), packed, [1, m, n, k, 1, m, n, 0, 0, 0, 0, 0, 0], (m, n))
-    assert np.array_equal(turned, got)
+    close(turned, want, scale, a.dtype)
     wide = np.full((m, k + 1024 - k % 1024), np.nan, a.dtype)
     wide[:, :k] = a
     room = gemm(machine, kind, wide, packed, [1, m, n, k, wide.shape[1], 1, n + 3, 0, 0, 0, 0, 0, 0], (m, n + 3))
