@@ -89,7 +89,8 @@ static inline int cyn_broadcast(CynRow row, int size, int z_size, const Args *a,
     const int64_t rank = a->n[0], *dims = a->n + 1, *sx = dims + rank, *sy = sx + rank;
     int64_t rows = 1, inner = rank ? dims[rank - 1] : 1, at[32], ox = 0, oy = 0, lo, hi, done = 0;
     for (int64_t i = 0; i < rank - 1; i++) rows *= dims[i];
-    const int64_t pieces = (inner + CYN_CHUNK - 1) / CYN_CHUNK, ix = rank ? sx[rank - 1] : 0, iy = rank ? sy[rank - 1] : 0;
+    const int64_t pieces = (inner + CYN_CHUNK - 1) / CYN_CHUNK;
+    const int64_t ix = rank ? sx[rank - 1] : 0, iy = rank ? sy[rank - 1] : 0;
     cyn_share(rows * pieces, tid, nt, &lo, &hi);
     if (lo >= hi) return 0;
     for (int64_t i = rank - 2, r = lo / pieces; i >= 0; i--) {
@@ -101,8 +102,9 @@ static inline int cyn_broadcast(CynRow row, int size, int z_size, const Args *a,
     for (int64_t unit = lo, piece = lo % pieces; unit < hi; unit++) {
         int64_t from = piece * CYN_CHUNK, count = inner - from < CYN_CHUNK ? inner - from : CYN_CHUNK;
         int64_t where = unit / pieces * inner + from;
-        int64_t bad = row((const char *)a->p[0] + (ox + from * ix) * size, (const char *)a->p[1] + (oy + from * iy) * size,
-                          (char *)a->p[2] + where * z_size, count, ix, iy);
+        const char *x = (const char *)a->p[0] + (ox + from * ix) * size;
+        const char *y = (const char *)a->p[1] + (oy + from * iy) * size;
+        int64_t bad = row(x, y, (char *)a->p[2] + where * z_size, count, ix, iy);
         if (bad >= 0) {
             cyn_fault(ctl, tid, 2, where + bad, 0, 0, 0);
             return 0;
