@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import prod
+from typing import ClassVar
 
 import numpy as np
 
@@ -22,6 +23,12 @@ def _channels(v, rank: int):
 @dataclass(frozen=True)
 class Affine(Op):
     """y = gamma x + beta by channel (axis 1). Inputs x, gamma, beta; the latter two in the type x is computed in."""
+
+    channel_axis: ClassVar[int | None] = 1
+
+    def scaled(self, weights, gamma, beta):
+        first_gamma, first_beta = weights
+        return (first_gamma * gamma).astype(first_gamma.dtype), (first_beta * gamma + beta).astype(first_beta.dtype)
 
     def shapes(self, x, gamma, beta):
         channels = x.dims[1] if x.rank > 1 else 1
