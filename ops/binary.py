@@ -125,10 +125,9 @@ def _power(x, y):
         return np.power(x, y.astype(x.dtype, copy=False))
     if y.dtype.kind == "f":
         return to_integer(np.power(x.astype(np.float64), y.astype(np.float64)), x.dtype)
-    # 0 to a negative power gives 0, as every other base but 1 and -1 does
-    y = y.astype(np.int64)
-    negative = np.where(np.abs(x) == 1, np.where(y % 2 == 0, 1, x), 0)
-    return np.where(y < 0, negative, np.power(x.astype(np.int64), np.maximum(y, 0)))
+    # unsigned powers wrap as signed ones do; 0 to a negative power gives 0, as every other base but 1 and -1 does
+    power = np.power(x.astype(np.uint64), np.where(y < 0, 0, y).astype(np.uint64)).astype(x.dtype)
+    return np.where(y < 0, np.where(np.abs(x) == 1, np.where(y % 2 == 0, 1, x), 0), power)
 
 
 def _shift(left: bool):

@@ -67,8 +67,13 @@ def sigmoid(x):
     return np.where(x >= 0, 1 / (1 + e), e / (1 + e))
 
 
+def _gated(x, gate):
+    """x times a gate that closes at -Inf; there the limit, -0."""
+    return np.where((gate == 0) & (x == -np.inf), -0.0, x * gate)
+
+
 def _gelu_tanh(x):
-    return 0.5 * x * (1 + np.tanh(np.sqrt(2 / np.pi) * (x + 0.044715 * x * x * x)))
+    return _gated(x, 0.5 + 0.5 * np.tanh(np.sqrt(2 / np.pi) * (x + 0.044715 * x * x * x)))
 
 
 def _celu(x, alpha):
@@ -95,12 +100,12 @@ NUMPY: dict[str, Callable] = {
     "celu": _celu,
     "hard_sigmoid": lambda x, alpha, beta: np.clip(alpha * x + beta, 0, 1),
     "hard_swish": lambda x: x * np.clip(x / 6 + 0.5, 0, 1),
-    "swish": lambda x, alpha: x * sigmoid(alpha * x), "silu": lambda x: x * sigmoid(x),
+    "swish": lambda x, alpha: _gated(x, sigmoid(alpha * x)), "silu": lambda x: _gated(x, sigmoid(x)),
     "square": np.square, "expm1": np.expm1, "log1p": np.log1p,
-    "mish": lambda x: x * np.tanh(np.logaddexp(0, x)),
+    "mish": lambda x: _gated(x, np.tanh(np.logaddexp(0, x))),
     "softplus": lambda x: np.logaddexp(np.zeros((), x.dtype), x),
     "softsign": lambda x: x / (1 + np.abs(x)),
-    "gelu": lambda x: 0.5 * x * (1 + erf(x / np.sqrt(2))), "gelu_tanh": _gelu_tanh,
+    "gelu": lambda x: _gated(x, 0.5 + 0.5 * erf(x / np.sqrt(2))), "gelu_tanh": _gelu_tanh,
     "clip": lambda x, low, high: np.minimum(np.maximum(x, low), high),
     "shrink": lambda x, bias, lambd: np.where(x < -lambd, x + bias, np.where(x > lambd, x - bias, 0)),
     "isnan": np.isnan, "isinf": _isinf, "not": np.logical_not, "bitwise_not": np.invert,
