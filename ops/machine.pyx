@@ -105,7 +105,7 @@ class Machine:
         cdef Kernel code = <Kernel> <uintptr_t> self.address(kernel)
         cdef uintptr_t[::1] pointers = np.zeros(max(1, len(operands)), dtype=np.uintp)
         cdef int i, result = 0
-        per_thread = (scratch + 63) // 64 * 64
+        cdef int64_t per_thread = (scratch + 63) // 64 * 64
         room = np.zeros(threads * per_thread + 64, dtype=np.uint8)
         cdef uintptr_t base = room.ctypes.data
         for i, array in enumerate(operands):
@@ -124,10 +124,11 @@ class Machine:
         args.n = &ns[0]
         args.f = &fs[0]
         args.scratch = <char*> ((base + 63) // 64 * 64)
-        args.scratch_bytes = per_thread
+        args.scratch_bytes = 0
         with nogil:
             for i in range(threads):
                 result |= code(&args, &ctl, i, threads)
+                args.scratch += per_thread
         worst = None
         for i in range(threads):
             if faults[i].code and (worst is None or faults[i].where < worst[1]):

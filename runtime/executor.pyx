@@ -305,12 +305,16 @@ cdef void _region(Kernel* functions, Args* args, Ctl* ctl, Barrier* barrier, dou
     """One thread's way through a stretch. Calls with little work run in thread 0 while the others wait."""
     cdef int i
     cdef bint alone, failed = False
+    cdef Args own
     for i in range(start, stop):
         alone = work[i] < SERIAL
+        own = args[i]
+        own.scratch += tid * own.scratch_bytes
+        own.scratch_bytes = 0
         if not alone:
-            functions[i](args + i, ctl, tid, nt)
+            functions[i](&own, ctl, tid, nt)
         elif tid == 0 and not failed:
-            functions[i](args + i, ctl, 0, 1)
+            functions[i](&own, ctl, 0, 1)
         if tid == 0 and not failed and (ctl.stop or ctl.faulted):
             failed = True
             at[0] = i

@@ -15,8 +15,8 @@ typedef struct Args {
     void *const *p;        /* operands: inputs, outputs, shared scratch; NULL for an absent optional one */
     const int64_t *n;      /* sizes and other integers */
     const double *f;       /* scalars */
-    char *scratch;         /* private scratch of thread t starts at scratch + t * scratch_bytes (64-byte aligned) */
-    int64_t scratch_bytes;
+    char *scratch;         /* private scratch of the calling thread, 64-byte aligned */
+    int64_t scratch_bytes; /* 0: the caller's way from one thread's scratch to the next, not for kernels */
 } Args;
 
 /* A bad value that a kernel met. `where` orders faults: the smallest wins, so that the message does not depend on
