@@ -12,12 +12,17 @@ from cynfer.ops import dtypes
 from cynfer.ops.axes import axis_of, check_indices
 from cynfer.ops.dim import Dim
 from cynfer.ops.errors import ModelError
-from cynfer.ops.fact import UnknownRank
+from cynfer.ops.fact import Fact, UnknownRank
 from cynfer.ops.op import Call, In, Op, Out, onnx
 
 
 def _integers(indices: np.ndarray) -> np.ndarray:
     return indices if indices.dtype != object else indices.astype(np.int64)
+
+
+def _indexable(m, kernel: str, x: Fact, indices: Fact) -> bool:
+    return kernel in m and x.dtype != dtypes.STRING and indices.dtype.itemsize in (4, 8) \
+        and 1 <= x.rank <= 32 and 1 <= indices.rank <= 32
 
 
 @dataclass(frozen=True)
@@ -81,6 +86,13 @@ class GatherElements(Op):
         _check_elements(x, indices, self.axis)
         return [indices.dims]
 
+    def native(self, m, ins, outs):
+        x, indices = ins
+        if not _indexable(m, "gather_elements", x, indices) or x.dtype.itemsize not in (1, 2, 4, 8, 16):
+            return None
+        n = (x.dtype.itemsize, indices.dtype.itemsize, axis_of(self.axis, x.rank), x.rank, *x.dims, *indices.dims)
+        return Call("gather_elements", (In(0), In(1), Out(0)), n, work=2.0 * indices.size)
+
     def python(self, x, indices):
         axis = axis_of(self.axis, x.ndim)
         return x[_coordinates(x.shape, indices, axis, x.shape[axis])]
@@ -115,6 +127,15 @@ class GatherND(Op):
                 raise ModelError(f"batch axis {a} differs: {i} in indices, {d} in the input")
         return [[*indices.dims[:-1], *x.dims[b + depth:]]]
 
+    def native(self, m, ins, outs):
+        x, indices = ins
+        if not _indexable(m, "gather_nd", x, indices):
+            return None
+        b, depth = self.batch_dims, indices.dims[-1]
+        sizes, inner = x.dims[b: b + depth], math.prod(x.dims[b + depth:]) * x.dtype.itemsize
+        n = (math.prod(x.dims[:b]), depth, math.prod(indices.dims[b:-1]), inner, indices.dtype.itemsize, *sizes)
+        return Call("gather_nd", (In(0), In(1), Out(0)), n, work=outs[0].nbytes / 16 + 2.0 * indices.size)
+
     def python(self, x, indices):
         b, depth = self.batch_dims, indices.shape[-1]
         for k in range(depth):
@@ -137,6 +158,17 @@ def _check_reduction(reduction, dtype):
         raise ModelError(f"reduction is {reduction!r}; choose from {', '.join(REDUCTIONS)}")
     if reduction != "none" and dtype == dtypes.STRING:
         raise ModelError(f"reduction {reduction} of strings; only none is allowed")
+
+
+def _scatter_kernel(m, family: str, reduction: str, x: Fact, indices: Fact) -> str | None:
+    """The kernel's name; without reduction any type of the same size will do."""
+    letter = f"u{8 * x.dtype.itemsize}" if reduction == "none" else dtypes.prefix(x.dtype)
+    name = f"{letter}_{family}"
+    return name if _indexable(m, name, x, indices) else None
+
+
+def _copy(x: Fact) -> Call:
+    return Call("copy_bytes", (In(0), Out(0)), (x.nbytes,), work=x.nbytes / 16)
 
 
 def _scatter(x, at, updates, reduction):
@@ -167,6 +199,15 @@ class ScatterElements(Op):
                 for i, u in zip(indices.dims, updates.dims, strict=True)):
             raise ModelError(f"updates have shape {list(updates.dims)}, indices {list(indices.dims)}")
         return [x.dims]
+
+    def native(self, m, ins, outs):
+        x, indices, _ = ins
+        name = _scatter_kernel(m, "scatter_elements", self.reduction, x, indices)
+        if name is None:
+            return None
+        n = (list(REDUCTIONS).index(self.reduction), indices.dtype.itemsize, axis_of(self.axis, x.rank), x.rank,
+             *x.dims, *indices.dims)
+        return [_copy(x), Call(name, (Out(0), In(1), In(2)), n, work=2.0 * indices.size)]
 
     def python(self, x, indices, updates):
         axis = axis_of(self.axis, x.ndim)
@@ -204,6 +245,16 @@ class ScatterND(Op):
                                                 for w, u in zip(want, updates.dims, strict=True)):
                 raise ModelError(f"updates have shape {list(updates.dims)}, {want} is needed")
         return [x.dims]
+
+    def native(self, m, ins, outs):
+        x, indices, updates = ins
+        name = _scatter_kernel(m, "scatter_nd", self.reduction, x, indices)
+        if name is None:
+            return None
+        depth = indices.dims[-1]
+        n = (list(REDUCTIONS).index(self.reduction), depth, math.prod(indices.dims[:-1]), math.prod(x.dims[depth:]),
+             indices.dtype.itemsize, *x.dims[:depth])
+        return [_copy(x), Call(name, (Out(0), In(1), In(2)), n, work=updates.size + 2.0 * indices.size)]
 
     def python(self, x, indices, updates):
         for k in range(indices.shape[-1]):

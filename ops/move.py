@@ -27,12 +27,6 @@ def movable(m, fact: Fact, kernel: str = "copy_nd") -> bool:
     return kernel in m and fact.dtype != dtypes.STRING and fact.dtype.itemsize in ITEMS
 
 
-def physical(fact: Fact) -> tuple[int, ...]:
-    """The shape in memory: with the block as a further axis in a blocked layout."""
-    block = fact.layout.block
-    return (fact.dims[0], -(-fact.dims[1] // block), *fact.dims[2:], block) if block else tuple(fact.dims)
-
-
 def copy_call(item: int, shape: Sequence[int], xs: Sequence[int], ys: Sequence[int], x_at: int = 0, y_at: int = 0,
               source: In = X, target: Out = Y) -> Call | None:
     """One copy_nd: `shape` elements from strides xs to strides ys (in bytes); None for more axes than it takes."""
@@ -121,11 +115,11 @@ class Concat(Op):
     def native(self, m, ins, outs):
         if not movable(m, ins[0]):
             return None
-        item, shape = ins[0].dtype.itemsize, physical(outs[0])
+        item, shape = ins[0].dtype.itemsize, outs[0].stored_shape
         axis, ys = axis_of(self.axis, outs[0].rank), strides_of(shape, item)
         calls, at = [], 0
         for i, x in enumerate(ins):
-            part = physical(x)
+            part = x.stored_shape
             calls.append(copy_call(item, part, strides_of(part, item), ys, 0, at * ys[axis], In(i)))
             at += part[axis]
         return None if None in calls else calls
@@ -206,11 +200,11 @@ class Split(Op):
         x = ins[0]
         if not movable(m, x):
             return None
-        item, shape = x.dtype.itemsize, physical(x)
+        item, shape = x.dtype.itemsize, x.stored_shape
         axis, xs = axis_of(self.axis, x.rank), strides_of(shape, item)
         calls, at = [], 0
         for i, y in enumerate(outs):
-            part = physical(y)
+            part = y.stored_shape
             calls.append(copy_call(item, part, xs, strides_of(part, item), at * xs[axis], 0, In(0), Out(i)))
             at += part[axis]
         return None if None in calls else calls

@@ -11,7 +11,7 @@ from cynfer.ops import dtypes
 from cynfer.ops.axes import axes_of, ints_of, strides_of
 from cynfer.ops.dim import Dim
 from cynfer.ops.errors import ModelError
-from cynfer.ops.move import blocks_of, copy_call, movable, physical
+from cynfer.ops.move import MAX_NDIM, blocks_of, copy_call, movable
 from cynfer.ops.op import Call, In, Op, Out, onnx
 
 MODES = ("constant", "reflect", "edge", "wrap")
@@ -81,10 +81,12 @@ class Pad(Op):
 
     def native(self, m, ins, outs):
         x, y, widths = ins[0], outs[0], self._widths(ins)
-        if widths is None or not movable(m, x, "pad") or not movable(m, x, "fill") or 0 in y.dims:
+        if widths is None or not movable(m, x, "pad") or not movable(m, x, "fill"):
             return None
+        if 0 in y.dims:
+            return []
         value = In(2) if len(ins) > 2 and ins[2] is not None else np.zeros(1, x.dtype)
-        item, shape, target = x.dtype.itemsize, list(physical(x)), list(physical(y))
+        item, shape, target = x.dtype.itemsize, list(x.stored_shape), list(y.stored_shape)
         if x.layout.block:
             known = None if isinstance(value, np.ndarray) else ins[2].constant
             content = value if known is None else known
@@ -98,17 +100,21 @@ class Pad(Op):
                                sum(w[0] * s for w, s in zip(widths, ys, strict=True)))
             size = int(np.prod(target, dtype=object))
             return None if inside is None else [Call("fill", (value, Out(0)), (item, size), work=size / 8), inside]
-        if sum(target) > TABLE or x.rank > 32:
+        if (sum(target) > TABLE and not x.layout.block) or x.rank > MAX_NDIM:
             return None
         tables = [index_table(d, *w, self.mode) for d, w in zip(shape, widths, strict=True)]
         return Call("pad", (In(0), Out(0), value, np.concatenate(tables)), (item, len(shape), *shape, *target),
                     work=y.nbytes / 16)
 
     def blocked(self, m, ins, outs):
-        widths = None if ins[0].shape is None else self._widths(ins)
-        return widths is not None and blocks_of(ins[0]) is not None and ins[0].dtype == dtypes.FLOAT \
-            and widths[1] == (0, 0) and movable(m, ins[0], "pad") \
-            and (len(ins) < 3 or ins[2] is None or ins[2].constant is not None)
+        channels = blocks_of(ins[0])
+        if channels is None or ins[0].dtype != dtypes.FLOAT or not movable(m, ins[0], "pad"):
+            return False
+        widths, value = self._widths(ins), ins[2] if len(ins) > 2 else None
+        if widths is None or widths[1] != (0, 0) or (value is not None and value.constant is None):
+            return False
+        finite = value is None or bool(np.isfinite(value.constant).all())
+        return finite or channels % 16 == 0  # what lies past the last channel stays finite
 
     def python(self, x, pads, value=None, axes=None):
         widths = self.widths(x.ndim, *(None if v is None else [int(i) for i in v.reshape(-1)] for v in (pads, axes)))
@@ -181,7 +187,7 @@ class CenterCropPad(Op):
 
     def native(self, m, ins, outs):
         x, y = ins[0], outs[0]
-        if not movable(m, x) or not movable(m, x, "fill") or 0 in y.dims:
+        if not movable(m, x) or not movable(m, x, "fill"):
             return None
         item, places = x.dtype.itemsize, [self._place(h, w) for h, w in zip(x.dims, y.dims, strict=True)]
         xs, ys = strides_of(x.dims, item), strides_of(y.dims, item)

@@ -13,7 +13,8 @@ from cynfer.ops.axes import axes_of, ints_of
 from cynfer.ops.dim import Dim
 from cynfer.ops.errors import ModelError
 from cynfer.ops.fact import Fact
-from cynfer.ops.op import Op, onnx
+from cynfer.ops.move import blocks_of
+from cynfer.ops.op import Call, In, Op, Out, Temp, onnx
 
 MODES = ("nearest", "linear", "cubic")
 COORDINATES = ("half_pixel", "half_pixel_symmetric", "pytorch_half_pixel", "align_corners", "asymmetric",
@@ -70,7 +71,7 @@ class Resize(Op):
             raise ModelError("coordinate_transformation_mode tf_crop_and_resize needs the input roi")
         axes, dims = self._axes(x.rank), list(x.dims)
         if sizes is not None:
-            target = ints_of(sizes)
+            target = sizes.ints() if self.policy == "stretch" else ints_of(sizes)
             if target is None or (any(isinstance(dims[a], Dim) for a in axes) and self.policy != "stretch"):
                 for a in axes:
                     dims[a] = Dim.unknown()
@@ -100,6 +101,8 @@ class Resize(Op):
 
     @staticmethod
     def _size(n, dim):
+        if isinstance(n, Dim):
+            return n
         if n < 0:
             raise ModelError(f"sizes has {n}; at least 0 is needed")
         if n and isinstance(dim, int) and dim == 0:
@@ -124,7 +127,7 @@ class Resize(Op):
         return out, scale
 
     def taps(self, shape, roi, scales, sizes) -> list[tuple[int, Taps]]:
-        """(axis, its table) for each axis that changes; arguments are arrays or None."""
+        """(axis, its table) for each axis that changes, in the order to apply them; arguments are arrays or None."""
         axes = self._axes(len(shape))
         if sizes is None:
             factors = [float(s) for s in self._scales(scales, axes)]
@@ -148,7 +151,7 @@ class Resize(Op):
             same = n == shape[a] and math.isclose(scale, 1.0) and part in (None, (0.0, 1.0))
             if not same:
                 tables.append((a, self.table(shape[a], n, scale, part)))
-        return tables
+        return sorted(tables, key=lambda t: t[1].index.shape[0] / shape[t[0]])  # shrink first: small intermediates
 
     def positions(self, size: int, out: int, scale: float, part) -> np.ndarray:
         """Where each output index lies on the input axis."""
@@ -203,6 +206,65 @@ class Resize(Op):
             weight = weight / np.where(total == 0, 1.0, total)
         return Taps(index.clip(0, size - 1), weight, outside)
 
+    def native(self, m, ins, outs):
+        content = [None if f is None else f.constant for f in ins[1:]]
+        content += [None] * (3 - len(content))
+        if any(f is not None and c is None for f, c in zip(ins[1:], content, strict=False)):
+            return None
+        x, y = ins[0], outs[0]
+        if x.dtype == dtypes.STRING:
+            return None
+        if 0 in y.dims:
+            return []
+        tables = self.taps(x.dims, *content)
+        if any(t.outside is not None and t.outside.any() for _, t in tables):
+            return None
+        if self.mode == "nearest":
+            return self._native_nearest(m, x, y, dict(tables))
+        name = f"{dtypes.prefix(x.dtype)}_resize_"
+        if name + "taps" not in m:
+            return None
+        found = dict(tables)
+        if sorted(found) == [x.rank - 2, x.rank - 1] and all(t.index.shape[1] == 2 for t in found.values()):
+            return self._native_linear_2d(name, x, y, found[x.rank - 2], found[x.rank - 1])
+        return _chain(x, y, [(a, t, name + "taps") for a, t in tables])
+
+    @staticmethod
+    def _native_nearest(m, x, y, tables):
+        if "resize_nearest_2d" not in m or "gather" not in m:
+            return None
+        if len(x.dims) < 2 or min(tables, default=0) < len(x.dims) - 2:
+            return _chain(x, y, [(a, t, "gather") for a, t in tables.items()])
+        h, w = x.dims[-2:]
+        rows, columns = (tables[a].index.reshape(-1) if a in tables else np.arange(x.dims[a], dtype=np.int64)
+                         for a in (len(x.dims) - 2, len(x.dims) - 1))
+        item = x.dtype.itemsize * (x.layout.block or 1)
+        n = (item, _images(x), h, w, *y.dims[-2:])
+        return Call("resize_nearest_2d", (In(0), rows, columns, Out(0)), n, work=y.nbytes / 8)
+
+    @staticmethod
+    def _native_linear_2d(name, x, y, rows, columns):
+        operands = (In(0), rows.index, rows.weight.astype(x.dtype), columns.index, columns.weight.astype(x.dtype),
+                    Out(0))
+        n = (_images(x), *x.dims[-2:], *y.dims[-2:])
+        wide = x.layout.block or 1
+        return Call(name + ("linear_2d_c16" if x.layout.block else "linear_2d"), operands, n,
+                    scratch=x.dims[-1] * wide * x.dtype.itemsize, work=2.0 * (y.nbytes + x.nbytes) / x.dtype.itemsize)
+
+    def blocked(self, m, ins, outs):
+        x, y = ins[0], outs[0]
+        if blocks_of(x) is None or blocks_of(y) is None or tuple(x.dims[:2]) != tuple(y.dims[:2]) \
+                or self.coordinates == "tf_crop_and_resize" or "resize_nearest_2d" not in m \
+                or f"{dtypes.prefix(x.dtype)}_resize_taps" not in m:
+            return False
+        axes = self._axes(4)
+        if min(axes, default=2) >= 2:
+            return True
+        if len(ins) < 3 or ins[2] is None:
+            return self.policy == "stretch"
+        factors = ins[2].constant
+        return factors is not None and all(f == 1 for a, f in zip(axes, factors.reshape(-1), strict=True) if a < 2)
+
     def python(self, x, roi=None, scales=None, sizes=None):
         if 0 in x.shape:
             facts = [None if v is None else Fact.of(v) for v in (x, roi, scales, sizes)]
@@ -225,6 +287,32 @@ class Resize(Op):
             info = np.iinfo(dtype)
             return np.clip(np.rint(y), info.min, info.max).astype(dtype)
         return y.astype(dtype)
+
+
+def _images(x: Fact) -> int:
+    """How many images (of a block of channels) come before the last two axes."""
+    images = math.prod(x.dims[:-2])
+    return images // x.dims[1] * -(-x.dims[1] // x.layout.block) if x.layout.block else images
+
+
+def _chain(x: Fact, y: Fact, steps) -> list[Call] | None:
+    """One call per axis, (axis, table, kernel) each, through buffers in between; a copy if nothing changes."""
+    if not steps:
+        return [Call("copy_bytes", (In(0), Out(0)), (x.nbytes,), work=x.nbytes / 16)]
+    shape, source, result = list(x.stored_shape), In(0), []
+    for k, (a, t, kernel) in enumerate(steps):
+        outer, size, inner, out = math.prod(shape[:a]), shape[a], math.prod(shape[a + 1:]), t.index.shape[0]
+        shape[a] = out
+        count, item = outer * out * inner, x.dtype.itemsize
+        target = Out(0) if k + 1 == len(steps) else Temp(count * item)
+        if kernel == "gather":
+            operands, n = (source, t.index.reshape(-1), target), (outer, size, inner * item, out, 8)
+        else:
+            operands = (source, t.index, t.weight.astype(x.dtype), target)
+            n = (outer, size, inner, out, t.index.shape[1])
+        result.append(Call(kernel, operands, n, work=float(count) * t.index.shape[1]))
+        source = target
+    return result
 
 
 def _scaled(dim, scale: np.float32):

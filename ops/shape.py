@@ -324,6 +324,16 @@ class Range(Op):
             raise ModelError(f"start {start}, limit {limit}, delta {delta} do not make a finite range")
         return max(0, math.ceil(steps))
 
+    def native(self, m, ins, outs):
+        values = [f.constant for f in ins]
+        name = f"{dtypes.prefix(outs[0].dtype)}_range"
+        if name not in m or any(v is None for v in values):
+            return None
+        first, step, n = values[0].reshape(-1)[0], values[2].reshape(-1)[0], outs[0].size
+        if dtypes.is_integer(outs[0].dtype):
+            return Call(name, (Out(0),), (n, int(first), int(step)), work=n)
+        return Call(name, (Out(0),), (n,), (float(first), float(step)), work=n)
+
     def python(self, start, limit, delta):
         first, step = start.reshape(-1)[0], delta.reshape(-1)[0]
         n = self._count(first, limit.reshape(-1)[0], step)

@@ -12,7 +12,7 @@ from cynfer.ops.axes import axes_of, axis_of, ints_of, length_of, strides_of
 from cynfer.ops.dim import Dim
 from cynfer.ops.errors import ModelError
 from cynfer.ops.fact import UnknownRank
-from cynfer.ops.move import blocks_of, copy_call, movable, physical
+from cynfer.ops.move import blocks_of, copy_call, movable
 from cynfer.ops.op import Op, onnx
 
 
@@ -62,7 +62,7 @@ class Slice(Op):
         lists = [None if f is None else ints_of(f) for f in ins[1:]]
         if not movable(m, x) or any(v is None and f is not None for v, f in zip(lists, ins[1:], strict=True)):
             return None
-        item, shape, part = x.dtype.itemsize, list(physical(x)), physical(y)
+        item, shape, part = x.dtype.itemsize, list(x.stored_shape), y.stored_shape
         xs = strides_of(shape, item)
         strides, at = list(xs), 0
         for a, (start, end, step) in self.cuts(x.rank, *lists).items():
