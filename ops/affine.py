@@ -12,6 +12,7 @@ from cynfer.ops.binary import Binary
 from cynfer.ops.broadcast import length, single, wide, widen
 from cynfer.ops.dtypes import prefix
 from cynfer.ops.errors import UnsupportedError
+from cynfer.ops.half import halves
 from cynfer.ops.op import Call, In, Op, Out, onnx
 from cynfer.ops.strides import elements, padded
 
@@ -36,6 +37,7 @@ class Affine(Op):
         length(beta, channels, "the bias")
         return [x.dims]
 
+    @halves
     def native(self, m, ins, outs):
         x, gamma, beta = ins
         name = f"{prefix(x.dtype)}_affine"

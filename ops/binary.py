@@ -13,8 +13,9 @@ from cynfer.ops.axes import axis_of
 from cynfer.ops.broadcast import broadcast, fits, widen
 from cynfer.ops.cast import Cast, to_integer
 from cynfer.ops.dim import is_known
-from cynfer.ops.dtypes import BOOL, is_float, prefix
+from cynfer.ops.dtypes import BOOL, STRING, is_float, prefix
 from cynfer.ops.errors import KernelError, ModelError, show
+from cynfer.ops.half import halves
 from cynfer.ops.op import Call, In, Op, Out, onnx
 from cynfer.ops.strides import elements, is_channels, padded, walk
 
@@ -40,6 +41,7 @@ class Binary(Op):
     def dtypes(self, x, y):
         return [BOOL if self.kernel in COMPARISONS else x.dtype]
 
+    @halves
     def native(self, m, ins, outs):
         name = f"{prefix(ins[0].dtype)}_{self.kernel}"
         if ins[0].dtype != ins[1].dtype or name not in m:
@@ -289,6 +291,14 @@ class Where(Op):
 
     def dtypes(self, condition, x, y):
         return [x.dtype]
+
+    def native(self, m, ins, outs):
+        name, shape = f"where_{outs[0].dtype.itemsize}", outs[0].dims
+        if name not in m or outs[0].dtype == STRING:
+            return None
+        dims, strides = walk(shape, *(f.dims for f in ins))
+        return Call(name, (In(0), In(1), In(2), Out(0)), (len(dims), *dims, *strides[0], *strides[1], *strides[2]),
+                    work=outs[0].size)
 
     def python(self, condition, x, y):
         return np.where(condition.astype(BOOL), x, y)

@@ -13,9 +13,9 @@ import numpy as np
 
 from cynfer.ops import dtypes
 from cynfer.ops.broadcast import wide
-from cynfer.ops.dtypes import BOOL, DOUBLE, FLOAT, INT64, STRING, is_float, is_integer
+from cynfer.ops.dtypes import BOOL, DOUBLE, FLOAT, INT64, STRING, is_float, is_integer, prefix
 from cynfer.ops.errors import KernelError, ModelError, show
-from cynfer.ops.op import Op, onnx
+from cynfer.ops.op import Call, In, Op, Out, onnx
 
 
 @dataclass(frozen=True)
@@ -36,6 +36,10 @@ class Cast(Op):
 
     def dtypes(self, x):
         return [self.to]
+
+    def native(self, m, ins, outs):
+        name = f"cast_{prefix(ins[0].dtype)}_{prefix(self.to)}"
+        return Call(name, (In(0), Out(0)), (ins[0].size,), work=ins[0].size) if name in m else None
 
     def python(self, x):
         return x if x.dtype == object and self.to.kind in "iu" and not _strings(x) else \

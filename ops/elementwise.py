@@ -14,6 +14,7 @@ from cynfer.ops.binary import Binary
 from cynfer.ops.broadcast import single, widen
 from cynfer.ops.dtypes import BOOL, is_float, prefix
 from cynfer.ops.errors import ModelError, show
+from cynfer.ops.half import halves
 from cynfer.ops.op import Call, In, Op, Out, onnx
 from cynfer.ops.strides import elements
 
@@ -32,6 +33,7 @@ class Unary(Op):
     def dtypes(self, x):
         return [BOOL if self.kernel in TESTS else x.dtype]
 
+    @halves
     def native(self, m, ins, outs):
         name, n = f"{prefix(ins[0].dtype)}_{self.kernel}", elements(ins[0])
         return Call(name, (In(0), Out(0)), (n,), self.f, work=n * WORK.get(self.kernel, 1)) if name in m else None

@@ -13,6 +13,7 @@ from cynfer.ops.cast import element_type
 from cynfer.ops.dim import Dim
 from cynfer.ops.dtypes import prefix
 from cynfer.ops.errors import ModelError
+from cynfer.ops.half import halves
 from cynfer.ops.op import Call, In, Op, Out, onnx
 from cynfer.ops.strides import elements
 
@@ -45,6 +46,7 @@ class LayerNorm(Op):
     def dtypes(self, x, scale, bias=None):
         return [x.dtype, self.stats, self.stats][: self.n_outputs]
 
+    @halves
     def native(self, m, ins, outs):
         x, scale, bias = (*ins, None)[:3]
         name, axis = f"{prefix(x.dtype)}_{'rms' if self.rms else 'layer'}_norm", axis_of(self.axis, x.rank)
@@ -103,6 +105,7 @@ class GroupNorm(Op):
             length(fact, self.groups if self.per_group else channels, name)
         return [x.dims]
 
+    @halves
     def native(self, m, ins, outs):
         x = ins[0]
         name = f"{prefix(x.dtype)}_group_norm"
@@ -167,6 +170,7 @@ class LRN(Op):
             raise ModelError(f"input of shape {list(x.dims)}, at least 2 dimensions are needed")
         return [x.dims]
 
+    @halves
     def native(self, m, ins, outs):
         x = ins[0]
         name = f"{prefix(x.dtype)}_lrn" + ("_c16" if x.layout.block else "")
@@ -208,6 +212,7 @@ class LpNorm(Op):
             raise ModelError(f"p is {self.p}, expected 1 or 2")
         return [x.dims]
 
+    @halves
     def native(self, m, ins, outs):
         x = ins[0]
         name, axis = f"{prefix(x.dtype)}_lp_norm", axis_of(self.axis, x.rank)

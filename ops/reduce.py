@@ -19,6 +19,7 @@ from cynfer.ops.dim import Dim
 from cynfer.ops.dtypes import FLOAT, INT64, is_float, prefix
 from cynfer.ops.errors import ModelError
 from cynfer.ops.fact import UnknownRank
+from cynfer.ops.half import halves
 from cynfer.ops.op import Call, In, Op, Out, Temp, onnx
 from cynfer.ops.shape import Squeeze
 from cynfer.ops.strides import elements
@@ -43,7 +44,7 @@ class Reduce(Op):
                 return None
             if not chosen and not self.noop:
                 chosen = None
-        return tuple(range(x.rank)) if chosen is None else axes_of(chosen, x.rank)
+        return tuple(range(x.rank)) if chosen is None else tuple(sorted(axes_of(chosen, x.rank)))
 
     def shapes(self, x, axes=None):
         over = self.over(x, axes)
@@ -53,6 +54,7 @@ class Reduce(Op):
             return [[Dim.unknown() for _ in x.dims]]
         return [[1 if i in over else d for i, d in enumerate(x.dims) if self.keepdims or i not in over]]
 
+    @halves
     def native(self, m, ins, outs):
         x, over = ins[0], self.over(*ins)
         if x.layout.block:
@@ -181,7 +183,7 @@ NUMPY: dict[str, Callable] = {
 
 def _emit(b, kind: str, x, axes: tuple[int, ...] | None, keepdims: int):
     """Over the pixels of images the axes are kept and dropped after, since images may lie in blocks of channels."""
-    if not keepdims and axes and x.fact.shape is not None and x.fact.rank == 4 and axes_of(axes, 4) == (2, 3):
+    if not keepdims and axes and x.fact.shape is not None and x.fact.rank == 4 and set(axes_of(axes, 4)) == {2, 3}:
         return b.emit(Squeeze(), b.emit(Reduce(kind, axes), x), b.const((2, 3), INT64))
     return b.emit(Reduce(kind, axes, bool(keepdims)), x)
 
@@ -228,6 +230,7 @@ class ArgExtreme(Op):
     def dtypes(self, x):
         return [INT64]
 
+    @halves
     def native(self, m, ins, outs):
         x = ins[0]
         name = f"{prefix(x.dtype)}_{self.title}"
@@ -273,6 +276,7 @@ class Cumulative(Op):
             axis_of(int(axis.constant.reshape(-1)[0]), x.rank)
         return [x.dims]
 
+    @halves
     def native(self, m, ins, outs):
         x, where = ins[0], ins[1].constant
         name = f"{prefix(x.dtype)}_cum{self.kind}"

@@ -10,6 +10,7 @@ import numpy as np
 from cynfer.ops.axes import axis_of
 from cynfer.ops.broadcast import widen
 from cynfer.ops.dtypes import prefix
+from cynfer.ops.half import halves
 from cynfer.ops.op import Call, In, Op, Out, onnx
 
 
@@ -32,6 +33,7 @@ class Softmax(Op):
             return prod(shape[:axis]), prod(shape[axis:]), 1
         return prod(shape[:axis]), shape[axis], prod(shape[axis + 1:])
 
+    @halves
     def native(self, m, ins, outs):
         name = f"{prefix(ins[0].dtype)}_{self.kind}"
         return Call(name, (In(0), Out(0)), self._rows(ins[0].dims), work=8 * outs[0].size) \

@@ -13,7 +13,7 @@ from cynfer.ops.errors import ModelError, UnsupportedError
 from cynfer.ops.machine import Machine
 
 FLOATS = {"float64": np.float64, "float32": np.float32, "float16": np.float16, "bfloat16": ml_dtypes.bfloat16}
-ERROR = {"float64": 2e-15, "float32": 2e-6, "float16": 1e-3, "bfloat16": 8e-3}
+ERROR = {"float64": 1e-14, "float32": 2e-6, "float16": 1e-3, "bfloat16": 8e-3}
 
 erf = np.vectorize(math.erf)
 x = np.concatenate([np.linspace(-7, 7, 241), [0.0, -0.0, 0.5, 1.5, 2.5, -0.5, -1.5, 1e-5, -1e-5]])
