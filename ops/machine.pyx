@@ -33,18 +33,22 @@ def runnable() -> list:
 
 
 def _load(isas) -> tuple:
-    """({kernel name: (address, instruction set of the build)}, {source: its strongest build as a module})."""
+    """({kernel name: (address, instruction set of the build)}, {source: that build as a module}).
+
+    Of each source the strongest build is imported, and no other.
+    """
     from cynfer.ops import kernels
 
+    best = {}
+    for module in pkgutil.iter_modules(kernels.__path__):
+        source, _, isa = module.name[1:].rpartition("_")
+        if isa in isas and (source not in best or isas.index(isa) > isas.index(best[source])):
+            best[source] = isa
     found, modules = {}, {}
-    names = sorted(m.name for m in pkgutil.iter_modules(kernels.__path__))
-    for isa in isas:
-        for name in names:
-            if name.startswith("_") and name.endswith("_" + isa):
-                module = importlib.import_module(f"cynfer.ops.kernels.{name}")
-                for kernel, address in module.KERNELS.items():
-                    found[kernel] = (address, isa)
-                modules[name[1:].removesuffix("_" + isa)] = module
+    for source, isa in sorted(best.items()):
+        modules[source] = importlib.import_module(f"cynfer.ops.kernels._{source}_{isa}")
+        for kernel, address in modules[source].KERNELS.items():
+            found[kernel] = (address, isa)
     return found, modules
 
 

@@ -37,9 +37,10 @@ class Value:
     """A tensor (or sequence, …) in the graph: an input, a constant, a state or an output of a node."""
 
     __slots__ = ("fact", "index", "name", "producer")
+    fact: Fact  # None for what a node of a declared graph makes
 
     def __init__(self, fact: Fact | None, name: str = "", producer: Node | None = None, index: int = 0):
-        self.fact = fact
+        self.fact = fact  # type: ignore[assignment]
         self.name = name
         self.producer = producer
         self.index = index
