@@ -42,6 +42,7 @@ cdef extern from "conv_ukr.h" nogil:
         int64_t add
         int adds, bounds
         float lo, hi
+        int far_output
     ctypedef void (*ConvTileFn)(const ConvTile*, const float*, const float*, float*, const char*, int64_t) noexcept
     const ConvTileFn* conv_tiles_1
     const ConvTileFn* conv_tiles_2
@@ -60,6 +61,7 @@ cdef enum:
     EPILOGUE_AT = 16
     INPUT_BYTES = 400 * 1024     # of one band and K block
     OUTPUT_BYTES = 768 * 1024    # of one band, all channels, where K blocks add to it
+    FAR_OUTPUT = 400000          # floats of output that do not stay in the second-level cache
     MIN_TILES = 8                # per band: what must share one panel of weights
 
 
@@ -351,6 +353,7 @@ cdef int f32_conv_c16(const Args* a, Ctl* ctl, int tid, int nt) noexcept nogil:
                     tile.nblocks = ic1 - ic0
                     kb = ic1 == s.icb and t1 == ntap
                     tile.bounds = bounds if kb else 0
+                    tile.far_output = ic0 == 0 and t0 == 0 and s.N * image_y > FAR_OUTPUT
                     tile.adds = add and ic0 == 0 and t0 == 0
                     tile.add = (<float*> a.p[e.steps[1]]) - y if tile.adds else 0
                     k.late = &late if kb else &none

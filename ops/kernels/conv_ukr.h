@@ -27,6 +27,7 @@ typedef struct ConvTile {
     int64_t add;             /* floats from the output to the tensor to add */
     int adds, bounds;        /* nonzero: add it; clip to lo, hi */
     float lo, hi;
+    int far_output;          /* nonzero: y is in memory or the last cache; prefetch what later tiles will write */
 } ConvTile;
 
 typedef void (*ConvTileFn)(const ConvTile *t, const float *x, const float *w, float *y, const char *next, int64_t lines);
@@ -49,6 +50,13 @@ static inline __attribute__((always_inline)) void conv_tile(
     CONV_ALL(DECL)
 #undef DECL
     const int64_t o1 = B == 2 && VW == 16 ? t->y_block : VW;   /* from vector 0 of a pixel to vector 1 */
+    if (t->far_output) {
+        const float *far = y + 6 * P * 16;
+        for (int i = 0; i < P * 16; i += 16) {
+            __builtin_prefetch(far + i, 0, 2);
+            if (B == 2) __builtin_prefetch(far + o1 + i, 0, 2);
+        }
+    }
     const int64_t *taps = t->taps;
     const int64_t ntaps = t->ntaps;
 #define FMA(i) \

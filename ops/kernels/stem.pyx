@@ -28,6 +28,7 @@ cdef extern from "stem_ukr.h" nogil:
         int64_t add
         int adds, bounds
         float lo, hi
+        int far_output
     ctypedef void (*ConvTileFn)(const ConvTile*, const float*, const float*, float*, const char*, int64_t) noexcept
     const ConvTileFn* stem_tiles_1
     const ConvTileFn* stem_tiles_2
@@ -120,6 +121,7 @@ cdef int f32_conv_stem(const Args* a, Ctl* ctl, int tid, int nt) noexcept nogil:
     plane = s.OH * s.OW * 16
     tile.y_block = plane
     tile.nblocks = 1
+    tile.far_output = 0
     tile.x_block = 0
     tile.add = (<float*> a.p[e.steps[1]]) - y if add else 0
     ntiles = up(s.OW, CONV_PIXELS)
