@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from cynfer.ops.dim import Dim, DimLike, is_known
+from cynfer.ops.dim import Dim, DimLike
 from cynfer.ops.dtypes import FLOAT, STRING, is_float
 from cynfer.ops.errors import ModelError
 
@@ -35,7 +35,8 @@ def _merge(a: DimLike, b: DimLike, shapes) -> DimLike:
 
 def fits(shape: Sequence[DimLike], into: Sequence[DimLike], what: str) -> None:
     """Raises ModelError unless `shape` broadcasts to `into` without changing it."""
-    if is_known(shape) and is_known(into) and broadcast(shape, into) != tuple(into):
+    pairs = zip(reversed(shape), reversed(into), strict=False)
+    if len(shape) > len(into) or any(isinstance(s, int) and isinstance(d, int) and s not in (1, d) for s, d in pairs):
         raise ModelError(f"{what} has shape {list(shape)}, which does not broadcast to {list(into)}")
 
 

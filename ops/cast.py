@@ -63,7 +63,7 @@ def cast(x: np.ndarray, to: np.dtype, saturate: bool = True, rounding: str = "up
     if is_float(x.dtype) and is_integer(to):
         return to_integer(x.astype(wide(x.dtype)), to)
     if to.itemsize > 1 or not is_float(to):
-        return x.astype(to)
+        return x.astype(wide(x.dtype)).astype(to)
     if to.name == "float8_e8m0fnu":
         return _to_e8m0(x, saturate, rounding).view(to)
     x = x.astype(DOUBLE if x.dtype == DOUBLE else FLOAT)
@@ -189,7 +189,7 @@ class BitCast(Op):
 
     def python(self, x):
         small = _bits(x.dtype) < 8 and is_integer(x.dtype) and is_integer(self.to)
-        return x.astype(self.to) if small else x.view(self.to)
+        return x.astype(wide(x.dtype)).astype(self.to) if small else x.view(self.to)
 
 
 def _bits(dtype: np.dtype) -> int:
