@@ -126,9 +126,8 @@ class Unique(Op):
         keys = x.astype(np.float32) if x.dtype.kind == "V" or x.dtype.name == "bfloat16" else x
         flat = np.unique(keys.reshape(-1), return_inverse=True)[1].reshape(x.shape)  # ranks order like the values
         if axis is not None:
-            flat = np.moveaxis(flat, axis, 0).reshape(x.shape[axis], -1)
-            if 0 in flat.shape:
-                flat = np.zeros((flat.shape[0], 1), np.int64)
+            rows = x.shape[axis]
+            flat = np.moveaxis(flat, axis, 0).reshape(rows, -1) if x.size else np.zeros((rows, 1), np.int64)
         else:
             flat = flat.reshape(-1)
         _, first, inverse, counts = np.unique(flat, True, True, True, axis=None if axis is None else 0)

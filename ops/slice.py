@@ -30,7 +30,7 @@ class Slice(Op):
                 or (axes is None and None in lists[:2] and isinstance(length_of(starts), Dim)):
             return [[Dim.unknown() for _ in dims]]
         if None in lists[:2]:
-            for a in axes_of(lists[2], x.rank) if lists[2] is not None else range(length_of(starts)):
+            for a in axes_of(range(length_of(starts)) if lists[2] is None else lists[2], x.rank):
                 dims[a] = Dim.unknown()
             return [dims]
         for a, (start, end, step) in self.cuts(x.rank, *lists).items():
