@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import fnmatch
+import importlib.util
 import io
 import json
 import os
@@ -54,10 +55,10 @@ def run(pattern: str = "*", modes=MODES) -> Outcome:
     names: list[str] = []
     failures: dict[str, list[Failure]] = {}
     start = 0
-    source = Path(__file__).resolve().parents[2] / "src"
+    source = importlib.util.find_spec("cynfer").submodule_search_locations[0]
     with tempfile.TemporaryDirectory() as home:
         env = {**os.environ, "ONNX_HOME": home,
-               "PYTHONPATH": os.pathsep.join([str(source), os.environ.get("PYTHONPATH", "")])}
+               "PYTHONPATH": os.pathsep.join([str(Path(source).parent), os.environ.get("PYTHONPATH", "")])}
         while True:
             command = [sys.executable, __file__, pattern, str(start), *modes]
             child = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=env)
