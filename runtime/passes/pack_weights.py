@@ -6,15 +6,15 @@ several nodes read is packed once for each format.
 
 from __future__ import annotations
 
-from cynfer.ops.op import evaluate
+from cynfer.ops.op import Op, evaluate
 from cynfer.runtime.builder import named
-from cynfer.runtime.graph import Graph
+from cynfer.runtime.graph import Graph, Value
 from cynfer.runtime.passes.rewrite import Context, rewrite
 
 
 def pack_weights(graph: Graph, context: Context) -> Graph:
     """The graph with packed weights."""
-    packed: dict = {}
+    packed: dict[tuple[Value, Op], Value] = {}
 
     def rule(b, node, inputs):
         facts = [None if v is None else v.fact for v in inputs]
@@ -24,13 +24,14 @@ def pack_weights(graph: Graph, context: Context) -> Graph:
         packs, op = answer
         new = list(inputs)
         for index, pack in packs.items():
-            array = inputs[index].fact.constant
-            key = (id(array), pack)
-            if key not in packed:
+            weight = inputs[index]
+            if (weight, pack) not in packed:
                 with named(node.origin):
-                    result = evaluate(pack, context.machine, [array])[0]
-                packed[key] = (b.const(result, name=inputs[index].name), array)  # keeps the array: id() stays unique
-            new[index] = packed[key][0]
+                    result = evaluate(pack, context.machine, [weight.fact.constant])[0]
+                packed[weight, pack] = b.const(result, name=weight.name)
+                if b.only_use(weight):  # let the original go now, not after all are packed
+                    weight.fact = weight.fact.without_value()
+            new[index] = packed[weight, pack]
         result = b.emit(op, *new)
         for value, old in zip((result,) if not isinstance(result, tuple) else result, node.outputs, strict=True):
             value.fact = value.fact.with_layout(old.fact.layout)
