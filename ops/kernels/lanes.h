@@ -57,36 +57,60 @@ static inline lanes_##t lanes_min_##t(lanes_##t m, lanes_##t x) { \
 LANES_MINMAX(f32, ps)
 LANES_MINMAX(f64, pd)
 
+/* The first n elements from p on, and `rest` in the lanes behind; memory behind the n is not touched. */
+#if defined(__AVX512F__)
+#define LANES_PART(T, t, ps, mask) \
+static inline lanes_##t lanes_part_##t(const T *p, int64_t n, lanes_##t rest) { \
+    int64_t l = LANES_BYTES / sizeof(T); \
+    return _mm512_mask_loadu_##ps(rest, (mask)(n <= 0 ? 0 : n >= l ? ~0u : (1u << n) - 1), p); \
+}
+LANES_PART(float, f32, ps, __mmask16)
+LANES_PART(double, f64, pd, __mmask8)
+#else
+#define LANES_PART(T, t) \
+static inline lanes_##t lanes_part_##t(const T *p, int64_t n, lanes_##t rest) { \
+    enum { L = LANES_BYTES / sizeof(T) }; \
+    T r[L]; \
+    if (n >= L) return lanes_load_##t(p); \
+    if (n <= 0) return rest; \
+    lanes_store_##t(r, rest); \
+    for (int i = 0; i < L; i++) if (i < n) r[i] = p[i]; \
+    return lanes_load_##t(r); \
+}
+LANES_PART(float, f32)
+LANES_PART(double, f64)
+#endif
+
+/* A tail of a row takes one more vector step, with lanes that change nothing. */
 /* Sums of a row, mapped element by element: 16 lanes (twice) over blocks of 1024, halved as a tree, and the blocks
- * summed in float64. The order depends on n alone. c is a constant of the map. */
+ * summed in float64. The order depends on n alone. c is the shift of the squares, else 0. */
 #define LANES_ID(t, v, c) (v)
 #define LANES_ABS(t, v, c) lanes_max_##t(v, -(v))
-#define LANES_ABS_ONE(t, v, c) ((v) < 0 ? -(v) : (v))
 #define LANES_SQUARE(t, v, c) (((v) - (c)) * ((v) - (c)))
-#define LANES_SUM(name, T, t, MAP, MAP_ONE) \
+#define LANES_SUM(name, T, t, MAP) \
 static inline double name##_##t(const T *x, int64_t n, T c) { \
     enum { L = LANES_BYTES / sizeof(T), G = 16 / L }; \
     double total = 0; \
     lanes_##t k = lanes_all_##t(c); \
-    (void)k; \
     while (n > 0) { \
         int64_t m = n < 1024 ? n : 1024, i = 0; \
         T r[16]; \
-        if (m >= 32) { \
-            lanes_##t a[G], b[G]; \
-            for (int g = 0; g < G; g++) a[g] = b[g] = lanes_all_##t(0); \
-            for (; i + 32 <= m; i += 32) \
-                for (int g = 0; g < G; g++) { \
-                    lanes_##t v = lanes_load_##t(x + i + g * L), w = lanes_load_##t(x + i + 16 + g * L); \
-                    a[g] += MAP(t, v, k); \
-                    b[g] += MAP(t, w, k); \
-                } \
-            for (int g = 0; g < G; g++) lanes_store_##t(r + g * L, a[g] + b[g]); \
-        } else { \
-            for (int j = 0; j < 16; j++) r[j] = 0; \
-        } \
-        for (; i < m; i += 16) \
-            for (int64_t j = 0; j < 16 && i + j < m; j++) { T v = x[i + j]; r[j] += MAP_ONE(t, v, c); } \
+        lanes_##t a[G], b[G]; \
+        for (int g = 0; g < G; g++) a[g] = b[g] = lanes_all_##t(0); \
+        for (; i + 32 <= m; i += 32) \
+            for (int g = 0; g < G; g++) { \
+                lanes_##t v = lanes_load_##t(x + i + g * L), w = lanes_load_##t(x + i + 16 + g * L); \
+                a[g] += MAP(t, v, k); \
+                b[g] += MAP(t, w, k); \
+            } \
+        if (i < m) \
+            for (int g = 0; g < G; g++) { \
+                lanes_##t v = lanes_part_##t(x + i + g * L, m - i - g * L, k); \
+                lanes_##t w = lanes_part_##t(x + i + 16 + g * L, m - i - 16 - g * L, k); \
+                a[g] += MAP(t, v, k); \
+                b[g] += MAP(t, w, k); \
+            } \
+        for (int g = 0; g < G; g++) lanes_store_##t(r + g * L, a[g] + b[g]); \
         for (int h = 8; h; h >>= 1) \
             for (int j = 0; j < h; j++) r[j] += r[j + h]; \
         total += r[0]; \
@@ -105,16 +129,21 @@ static inline T name##_row_##t(const T *x, int64_t n) { \
         for (int q = 0; q < P; q++) \
             for (int g = 0; g < G; g++) \
                 a[q][g] = lanes_##name##_##t(a[q][g], lanes_load_##t(x + i + q * 16 + g * L)); \
+    if (i < n) \
+        for (int q = 0; q < P; q++) \
+            for (int g = 0; g < G; g++) { \
+                int64_t j = q * 16 + g * L; \
+                a[q][g] = lanes_##name##_##t(a[q][g], lanes_part_##t(x + i + j, n - i - j, lanes_all_##t(first))); \
+            } \
     for (int g = 0; g < G; g++) lanes_store_##t(r + g * L, lanes_##name##_##t(a[0][g], a[1][g])); \
-    for (; i < n; i++) r[i & 15] = name##_nan_##t(r[i & 15], x[i]); \
     for (int h = 8; h; h >>= 1) \
         for (int j = 0; j < h; j++) r[j] = name##_nan_##t(r[j], r[j + h]); \
     return r[0]; \
 }
 #define LANES_ROWS(T, t) \
-LANES_SUM(sum_row, T, t, LANES_ID, LANES_ID) \
-LANES_SUM(sum_abs_row, T, t, LANES_ABS, LANES_ABS_ONE) \
-LANES_SUM(sum_square_row, T, t, LANES_SQUARE, LANES_SQUARE) \
+LANES_SUM(sum_row, T, t, LANES_ID) \
+LANES_SUM(sum_abs_row, T, t, LANES_ABS) \
+LANES_SUM(sum_square_row, T, t, LANES_SQUARE) \
 LANES_EXTREME(max, T, t, -INFINITY) \
 LANES_EXTREME(min, T, t, INFINITY)
 LANES_ROWS(float, f32)

@@ -45,6 +45,7 @@ ctypedef fused ordered:
 
 cdef enum:
     POLL = 1 << 19  # taps between two looks at the stop flag
+    LINE = 2048     # longest row that is reduced down the columns first
     MAX = 0
     AVERAGE = 1
     LP = 2
@@ -63,12 +64,17 @@ cdef inline ordered _lowest(ordered unused) noexcept nogil:
         return -INFINITY
 
 
+cdef inline int64_t _divide(int64_t x, int64_t by) noexcept nogil:
+    """x // by for x >= 0; a division would be the dearest part of a short row."""
+    return x if by == 1 else x >> 1 if by == 2 else x // by
+
+
 cdef inline void _taps(int64_t o, int64_t stride, int64_t pad, int64_t dilation, int64_t kernel, int64_t size,
                        int64_t* first, int64_t* end) noexcept nogil:
     """Taps [first, end) of window o that fall on 0 .. size - 1."""
     cdef int64_t start = o * stride - pad
-    first[0] = 0 if start >= 0 else (-start + dilation - 1) // dilation
-    end[0] = 0 if start >= size else min(kernel, (size - 1 - start) // dilation + 1)
+    first[0] = 0 if start >= 0 else _divide(-start + dilation - 1, dilation)
+    end[0] = 0 if start >= size else min(kernel, _divide(size - 1 - start, dilation) + 1)
     if end[0] < first[0]:
         end[0] = first[0]
 
@@ -76,8 +82,8 @@ cdef inline void _taps(int64_t o, int64_t stride, int64_t pad, int64_t dilation,
 cdef inline void _windows(int64_t tap, int64_t stride, int64_t pad, int64_t size, int64_t windows,
                           int64_t* first, int64_t* end) noexcept nogil:
     """Windows [first, end) whose tap at distance `tap` falls on 0 .. size - 1."""
-    first[0] = 0 if tap >= pad else (pad - tap + stride - 1) // stride
-    end[0] = 0 if size - 1 + pad < tap else min(windows, (size - 1 + pad - tap) // stride + 1)
+    first[0] = 0 if tap >= pad else _divide(pad - tap + stride - 1, stride)
+    end[0] = 0 if size - 1 + pad < tap else min(windows, _divide(size - 1 + pad - tap, stride) + 1)
     if end[0] < first[0]:
         end[0] = first[0]
 
@@ -107,6 +113,9 @@ cdef inline void _add_tap(real* y, const real* x, int64_t count, int64_t stride)
     if stride == 1:
         for i in range(count):
             y[i] += x[i]
+    elif stride == 2:
+        for i in range(count):
+            y[i] += x[2 * i]
     else:
         for i in range(count):
             y[i] += x[stride * i]
@@ -125,31 +134,46 @@ cdef inline void _power_tap(real* y, const real* x, int64_t count, int64_t strid
             y[i] += <real> pow(fabs(x[stride * i]), p)
 
 
+cdef inline void _tap(ordered* y, const ordered* x, int64_t count, int64_t stride, int what, double p) noexcept nogil:
+    if what == MAX:
+        _max_tap(y, x, count, stride)
+    elif ordered is float or ordered is double:
+        if what == AVERAGE:
+            _add_tap(y, x, count, stride)
+        else:
+            _power_tap(y, x, count, stride, p)
+
+
 cdef inline void _row(ordered* y, const ordered* x, int64_t od, int64_t oh, const int64_t* n, int what,
                       double p) noexcept nogil:
-    """One row of outputs: a loop over taps outside, over windows inside. x: the image."""
+    """One row of outputs, x being the image: first down the columns, where neighbours are contiguous, then across."""
     cdef int64_t H = n[2], W = n[3], OW = n[6], d, h, w, d0, d1, h0, h1, first, end, i
+    cdef ordered[LINE] line
     cdef const ordered* s
     cdef ordered start = _lowest(<ordered> 0) if what == MAX else <ordered> 0
+    cdef bint down
     for i in range(OW):
         y[i] = start
     _taps(od, n[10], n[16], n[13], n[7], n[1], &d0, &d1)
     _taps(oh, n[11], n[17], n[14], n[8], H, &h0, &h1)
+    down = W <= LINE and (d1 - d0) * (h1 - h0) > 1 and n[9] > 1
+    if down:
+        for i in range(W):
+            line[i] = start
     for d in range(d0, d1):
         for h in range(h0, h1):
             s = x + ((od * n[10] - n[16] + d * n[13]) * H + oh * n[11] - n[17] + h * n[14]) * W
+            if down:
+                _tap(line, s, W, 1, what, p)
+                if d < d1 - 1 or h < h1 - 1:
+                    continue
+                s = line
             for w in range(n[9]):
                 _windows(w * n[15], n[12], n[18], W, OW, &first, &end)
-                if end <= first:
-                    continue
-                i = first * n[12] + w * n[15] - n[18]
-                if what == MAX:
-                    _max_tap(y + first, s + i, end - first, n[12])
-                elif ordered is float or ordered is double:
-                    if what == AVERAGE:
-                        _add_tap(y + first, s + i, end - first, n[12])
-                    else:
-                        _power_tap(y + first, s + i, end - first, n[12], p)
+                if end > first:
+                    i = first * n[12] + w * n[15] - n[18]
+                    # Across, the powers of a line are there already.
+                    _tap(y + first, s + i, end - first, n[12], AVERAGE if down and what == LP else what, p)
 
 
 cdef inline void _max_row_indices(ordered* y, int64_t* indices, const ordered* x, int64_t offset, int64_t od,
@@ -200,6 +224,25 @@ cdef int _max_pool(ordered* unused, const Args* a, Ctl* ctl, int tid, int nt) no
     return 0
 
 
+cdef inline void _divide_row(real* y, const int64_t* n, int64_t k, bint padding) noexcept nogil:
+    """Divides a row of sums by k times the number of taps along the row that count."""
+    cdef int64_t OW = n[6], ow, first, end, count, before = 0 if padding else n[18]
+    cdef real divisor = <real> (k * n[9])
+    first = min(OW, _divide(before + n[12] - 1, n[12]))
+    _windows((n[9] - 1) * n[15], n[12], n[18], n[3] + (n[21] if padding else 0), OW, &ow, &end)
+    for ow in range(OW):
+        if ow == first and first < end and k:
+            break
+        count = k * _counted(ow, n, 2, padding)
+        y[ow] = y[ow] / <real> count if count else <real> 0
+    if first < end and k:
+        for ow in range(first, end):
+            y[ow] /= divisor
+        for ow in range(end, OW):
+            count = k * _counted(ow, n, 2, padding)
+            y[ow] = y[ow] / <real> count if count else <real> 0
+
+
 cdef int _sum_pool(real* unused, const Args* a, Ctl* ctl, int tid, int nt, int what, double p) noexcept nogil:
     cdef const int64_t* n = a.n
     cdef const real* x = <const real*> a.p[0]
@@ -215,9 +258,7 @@ cdef int _sum_pool(real* unused, const Args* a, Ctl* ctl, int tid, int nt, int w
         _row(y, x + c * image, od, oh, n, what, p)
         if what == AVERAGE:
             k = _counted(od, n, 0, padding) * _counted(oh, n, 1, padding)
-            for ow in range(n[6]):
-                c = k * _counted(ow, n, 2, padding)
-                y[ow] = y[ow] / <real> c if c else <real> 0
+            _divide_row(y, n, k, padding)
         elif p == 2:
             for ow in range(n[6]):
                 y[ow] = <real> sqrt(y[ow])

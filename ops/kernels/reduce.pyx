@@ -47,13 +47,21 @@ ctypedef struct Unit:
 
 cdef inline Unit _unit(const int64_t* n, int64_t u) noexcept nogil:
     """Unit u of the grid outer x chunks x blocks of columns."""
-    cdef int64_t inner = n[2], blocks = (inner + COLUMNS - 1) // COLUMNS, column = u % blocks * COLUMNS
-    cdef int64_t chunk = u // blocks % n[3], outer = u // (blocks * n[3]), start, end
+    cdef int64_t inner = n[2], blocks = (inner + COLUMNS - 1) // COLUMNS, column = 0, chunk, start, end
     cdef Unit r
-    cyn_share(n[1], <int> chunk, <int> n[3], &start, &end)
-    r.x = (outer * n[1] + start) * inner + column
-    r.y = (outer * n[3] + chunk) * inner + column
-    r.rows = end - start
+    # Short rows would spend most of their time in divisions.
+    if blocks > 1:
+        column = u % blocks * COLUMNS
+        u = u // blocks
+    if n[3] == 1:
+        r.x = u * n[1] * inner + column
+        r.rows = n[1]
+    else:
+        chunk = u % n[3]
+        cyn_share(n[1], <int> chunk, <int> n[3], &start, &end)
+        r.x = (u // n[3] * n[1] + start) * inner + column
+        r.rows = end - start
+    r.y = u * inner + column
     r.width = min(COLUMNS, inner - column)
     return r
 

@@ -68,8 +68,13 @@ static void moments_row_##t(const T *x, int64_t n, T c, double *first, double *s
                 a[g] += v; \
                 b[g] += v * v; \
             } \
+        if (i < m) \
+            for (int g = 0; g < G; g++) { \
+                lanes_##t v = lanes_part_##t(x + i + g * L, m - i - g * L, k) - k; \
+                a[g] += v; \
+                b[g] += v * v; \
+            } \
         for (int g = 0; g < G; g++) { lanes_store_##t(r + g * L, a[g]); lanes_store_##t(s + g * L, b[g]); } \
-        for (int64_t j = 0; i < m; i++, j++) { T v = x[i] - c; r[j] += v; s[j] += v * v; } \
         for (int h = 16; h; h >>= 1) \
             for (int j = 0; j < h; j++) { r[j] += r[j + h]; s[j] += s[j + h]; } \
         *first += r[0]; \

@@ -8,21 +8,34 @@
 #define SOFTMAX_EXP_f64 exp
 
 #define SOFTMAX_BOTH(T, t) \
-/* y = exp(x - m); returns the sum. y may be x. */ \
+/* y = exp(x - m), if y is given; returns the sum, in the order of LANES_SUM. y may be x. */ \
 static inline double exp_row_##t(const T *x, T *y, int64_t n, T m) { \
+    enum { L = LANES_BYTES / sizeof(T), G = 32 / L }; \
     double total = 0; \
-    for (int64_t i = 0; i < n; i += 1024) { \
-        int64_t k = n - i < 1024 ? n - i : 1024; \
-        for (int64_t j = 0; j < k; j++) y[i + j] = SOFTMAX_EXP_##t(x[i + j] - m); \
-        total += sum_row_##t(y + i, k, 0); \
+    while (n > 0) { \
+        int64_t k = n < 1024 ? n : 1024, i = 0; \
+        lanes_##t a[G]; \
+        T e[32]; \
+        for (int g = 0; g < G; g++) a[g] = lanes_all_##t(0); \
+        for (; i + 32 <= k; i += 32) { \
+            for (int j = 0; j < 32; j++) e[j] = SOFTMAX_EXP_##t(x[i + j] - m); \
+            for (int g = 0; g < G; g++) a[g] += lanes_load_##t(e + g * L); \
+            if (y) for (int g = 0; g < G; g++) lanes_store_##t(y + i + g * L, lanes_load_##t(e + g * L)); \
+        } \
+        if (i < k) { \
+            for (int j = 0; j < 32; j++) e[j] = -INFINITY; \
+            for (int64_t j = 0; j < k - i; j++) e[j] = x[i + j]; \
+            for (int j = 0; j < 32; j++) e[j] = SOFTMAX_EXP_##t(e[j] - m); \
+            for (int g = 0; g < G; g++) a[g] += lanes_load_##t(e + g * L); \
+            if (y) for (int64_t j = 0; j < k - i; j++) y[i + j] = e[j]; \
+        } \
+        for (int g = 0; g < G; g++) lanes_store_##t(e + g * L, a[g]); \
+        for (int h = 16; h; h >>= 1) \
+            for (int j = 0; j < h; j++) e[j] += e[j + h]; \
+        total += e[0]; \
+        x += k; n -= k; \
+        if (y) y += k; \
     } \
-    return total; \
-} \
-/* The sum of exp(x - m) alone. */ \
-static inline double exp_sum_row_##t(const T *x, int64_t n, T m) { \
-    double total = 0; \
-    T e[1024]; \
-    for (int64_t i = 0; i < n; i += 1024) total += exp_row_##t(x + i, e, n - i < 1024 ? n - i : 1024, m); \
     return total; \
 } \
 static inline void softmax_row_##t(const T *x, T *y, int64_t n) { \
@@ -30,7 +43,7 @@ static inline void softmax_row_##t(const T *x, T *y, int64_t n) { \
     for (int64_t i = 0; i < n; i++) y[i] *= r; \
 } \
 static inline void log_softmax_row_##t(const T *x, T *y, int64_t n) { \
-    T m = max_row_##t(x, n), r = (T)log(exp_sum_row_##t(x, n, m)); \
+    T m = max_row_##t(x, n), r = (T)log(exp_row_##t(x, 0, n, m)); \
     for (int64_t i = 0; i < n; i++) y[i] = (x[i] - m) - r; \
 } \
 /* total[j] = sum over the rows of exp(x - m[j]); y, if given, takes the exponentials. */ \
