@@ -53,7 +53,9 @@ class DataFile:
         return array
 
     def close(self) -> None:
-        """Closes the descriptor; views of the mapping stay valid."""
+        """Closes the descriptor; views of the mapping stay valid, but nothing of it stays resident until it is read."""
+        if self.map is not None:
+            self.map.madvise(mmap.MADV_DONTNEED)
         os.close(self.fd)
 
 

@@ -37,7 +37,7 @@ class Model:
     """A declared graph and what else the file says.
 
     opsets: {domain: version}. overridable: initializers that are graph inputs too. outputs: {name: fact} as the model
-    declares its outputs (a claim: passes do not rely on it).
+    declares its outputs (a claim: passes do not rely on it). denotations: {denotation: names of dimensions}.
     """
 
     graph: Graph
@@ -51,6 +51,8 @@ class Model:
     metadata: dict[str, str] = field(default_factory=dict)
     overridable: list[Value] = field(default_factory=list)
     outputs: dict[str, Fact] = field(default_factory=dict)
+    graph_description: str = ""
+    denotations: dict[str, list[str]] = field(default_factory=dict)
 
 
 def load(source, limits: Limits | None = None, folder=None) -> Model:
@@ -153,7 +155,8 @@ class _Loader:
         return Model(
             frame.graph, opsets, proto.ir_version, text(proto.producer_name), text(proto.producer_version),
             text(proto.domain), proto.model_version, text(proto.doc_string),
-            {text(p.key): text(p.value) for p in proto.metadata_props}, overridable, self.claims(proto.graph.output))
+            {text(p.key): text(p.value) for p in proto.metadata_props}, overridable, self.claims(proto.graph.output),
+            text(proto.graph.doc_string), self.dims.denotations)
 
     def imports(self, entries, whose: str) -> dict[str, int]:
         """{domain: version} of opset_import."""
@@ -269,15 +272,23 @@ class _Loader:
             raise ModelError(f"{where}graph input {show(value.name)} is declared as {fact}, its initializer is {mine}")
 
     def finish_body(self, frame: _Frame) -> None:
-        """Binds the outputs of a graph or body."""
-        graph = frame.graph
-        for info in frame.raw.proto.output:
+        """Binds the outputs of a graph or body, and holds the types it declares against those that follow."""
+        graph, proto = frame.graph, frame.raw.proto
+        where = f"graph {show(graph.name)}: " if frame.depth else ""
+        for info in proto.output:
             name = text(info.name)
             value = frame.scope[name] if name in frame.scope else None
             if value is None:
-                inner = f"graph {show(graph.name)}: " if frame.depth else ""
-                raise ModelError(f"{inner}graph output {show(name)} is not defined by any node")
+                raise ModelError(f"{where}graph output {show(name)} is not defined by any node")
             graph.outputs.append(value)
+        for what, infos in (("graph output", proto.output), ("value", proto.value_info)):
+            for info in infos:
+                found = self.types.get(frame.scope.names.get(text(info.name)))
+                if found is not None and info.type.WhichOneof("value") == "tensor_type":
+                    declared = onnx_schema.tensor_type(info.type.tensor_type.elem_type)
+                    if declared not in (None, found):
+                        raise ModelError(f"{where}{what} {show(text(info.name))} is declared as {declared}, but it is "
+                                         f"{found}")
 
     def copy(self, frame: _Frame, value: Value, name: str) -> Value:
         """The same value under another name, by an Identity."""

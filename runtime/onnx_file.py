@@ -98,8 +98,8 @@ def _parse(data, source, limits: Limits, folder: str | None) -> Opened:
         raise ModelFormatError(f"{error}{_beginning(head)}") from None
     except DecodeError as error:
         raise ModelFormatError(f"not an ONNX model: {show(error)}{_beginning(head)}") from None
-    if not proto.HasField("graph") and not proto.HasField("ir_version"):
-        raise ModelFormatError(f"not an ONNX model: it has neither graph nor ir_version{_beginning(head)}")
+    if not proto.HasField("graph"):
+        raise ModelFormatError(f"not an ONNX model: it has no graph{_beginning(head)}")
     return Opened(proto, source, found.cuts, folder)
 
 

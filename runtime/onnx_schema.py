@@ -138,6 +138,14 @@ _CONSTANTS = {"value_float": "tensor(float)", "value_floats": "tensor(float)", "
               "value_ints": "tensor(int64)", "value_string": "tensor(string)", "value_strings": "tensor(string)"}
 
 
+def tensor_type(code: int) -> str | None:
+    """tensor(float) for 1; None for a number that is no element type."""
+    try:
+        return f"tensor({dtypes.onnx_name(dtypes.from_onnx(code))})"
+    except (KeyError, AttributeError):
+        return None
+
+
 def output_type(schema: Schema, index: int, bound: Mapping[str, str], given: Mapping[str, tuple],
                 types: Mapping[Any, str]) -> str | None:
     """The type of one output, or None where only the operator itself could tell."""
@@ -154,10 +162,7 @@ def output_type(schema: Schema, index: int, bound: Mapping[str, str], given: Map
     attribute, default = _BY_ATTRIBUTE.get(schema.name, ("", None))
     code = given[attribute][1] if attribute in given else default
     if code is not None:
-        try:
-            return f"tensor({dtypes.onnx_name(dtypes.from_onnx(code))})"
-        except (KeyError, AttributeError):
-            return None
+        return tensor_type(code)
     formal = schema.outputs[min(index, len(schema.outputs) - 1)]
     if formal.homogeneous and formal.type_str in bound:
         return bound[formal.type_str]

@@ -19,6 +19,7 @@ from cynfer.ops.errors import (
 )
 from cynfer.runtime.external import ExternalData
 from cynfer.runtime.limits import Limits
+from cynfer.runtime.onnx_raw import text
 from cynfer.runtime.onnx_wire import STUB
 
 #: A sparse tensor may not become larger than this.
@@ -131,9 +132,9 @@ class Tensors:
             raise ModelError("strings cannot be external")
         entries: dict[str, str] = {}
         for entry in proto.external_data:
-            if entry.key in entries:
+            if text(entry.key) in entries:
                 raise ModelError(f"external_data has the key {show(entry.key)} twice")
-            entries[entry.key] = entry.value
+            entries[text(entry.key)] = text(entry.value)
         key, data = self.external.read(entries, _packed_bytes(count, code), _alignment(dtype, code))
         key = (key, dtype, shape)  # tensors that point at the same bytes are one array
         if key not in self.shared:

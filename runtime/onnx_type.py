@@ -14,6 +14,7 @@ class Dims:
     def __init__(self, max_rank: int = 64):
         self.max_rank = max_rank
         self.odd: dict[str, DimLike] = {}
+        self.denotations: dict[str, list[str]] = {}
 
     def fact(self, proto, what: str) -> Fact:
         """The fact of a TypeProto; `what` names the value in messages."""
@@ -43,7 +44,13 @@ class Dims:
         dims = proto.shape.dim
         if len(dims) > self.max_rank:
             raise LimitError(f"{what} has {len(dims)} dims, and limits.max_rank is {self.max_rank}")
-        return Fact(dtype, tuple(self._dim(d, what) for d in dims))
+        result = tuple(self._dim(d, what) for d in dims)
+        for dim, proto in zip(result, dims, strict=True):
+            if proto.denotation and isinstance(dim, Dim):
+                denotation = proto.denotation
+                denotation = denotation if isinstance(denotation, str) else denotation.decode("utf-8", "replace")
+                self.denotations.setdefault(denotation, []).append(str(dim))
+        return Fact(dtype, result)
 
     def _dim(self, proto, what: str) -> DimLike:
         which = proto.WhichOneof("value")
