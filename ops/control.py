@@ -14,6 +14,9 @@ from cynfer.ops.errors import KernelError, ModelError
 from cynfer.ops.fact import Fact
 from cynfer.ops.op import Op, onnx
 
+#: Bodies nested deeper than this are lowered once, with nothing known of what they carry: each try doubles the work.
+DEEP = 4
+
 
 def either(a: Fact, b: Fact, what: str) -> Fact:
     """What is known of a value that is one of two; raises ModelError if their types differ."""
@@ -141,21 +144,37 @@ def _lower_body(b, body, facts, skip: int, n: int):
     """
     facts = list(facts)
     first = 1 if skip else 0
-    for _ in range(3):
+    loose: set[tuple[int, int]] = set()  # dimensions that are unknown already: a body gives new unknowns each time
+    for _ in range(3 if _nesting(body) <= DEEP else 0):
         lowered, outer = b.subgraph(body, facts)
         changed = False
         for i in range(n):
-            old = facts[skip + i]
-            new = either(old, lowered.outputs[first + i].fact, f"carried value {i} changes its type")
-            changed = changed or (new.shape is None) != (old.shape is None) or \
-                (new.shape is not None and new.shape != old.shape)
-            facts[skip + i] = new
+            old, new = facts[skip + i], lowered.outputs[first + i].fact
+            joined = either(old, new, f"carried value {i} changes its type")
+            if joined.shape is None:
+                changed = changed or old.shape is not None
+                facts[skip + i] = joined
+                continue
+            differ = {(i, a) for a, (d, j) in enumerate(zip(old.shape, joined.shape, strict=True)) if d != j} - loose
+            if differ:
+                changed = True
+                loose |= differ
+                facts[skip + i] = joined
         if not changed:
             return lowered, outer, facts[skip: skip + n]
-    for i in range(n):
-        facts[skip + i] = replace(facts[skip + i], shape=None)
+    facts[skip: skip + n] = [replace(f, shape=None) for f in facts[skip: skip + n]]
     lowered, outer = b.subgraph(body, facts)
     return lowered, outer, facts[skip: skip + n]
+
+
+def _nesting(body) -> int:
+    """How many bodies lie in one another, counted to just above DEEP."""
+    level, depth = [body], 0
+    while level and depth <= DEEP:
+        level = [a for g in level for node in g.nodes for a in getattr(node.op, "attributes", {}).values()
+                 if isinstance(a, type(body))]
+        depth += 1
+    return depth
 
 
 @onnx("Loop", since=1)
