@@ -163,9 +163,9 @@ class InferenceSession(Session):
 
     def get_outputs(self) -> list[NodeArg]:
         """The outputs: as the model declares them, or as far as they can be inferred."""
-        inferred = [None] * len(self.output_names) if self.closed else [v.fact for v in self.program.graph.outputs]
-        return [NodeArg.of(name, d if d is not None and d.shape is not None else f)
-                for name, d, f in zip(self.output_names, self.model.outputs, inferred, strict=True)]
+        inferred = {} if self.closed else {v.name: v.fact for v in self.program.graph.outputs}
+        declared = {name: f for name, f in self.model.outputs.items() if f.kind != "tensor" or f.shape is not None}
+        return [NodeArg.of(name, declared.get(name, inferred.get(name))) for name in self.output_names]
 
     def get_overridable_initializers(self) -> list[NodeArg]:
         """The initializers that may be fed."""

@@ -96,7 +96,7 @@ class Session:
         program, pick = self.program, None
         if names is not None:
             program, pick = self._choose(names, fetch_only)
-        if len(feeds) > len(program.feeds.inputs) and program.feeds.optional:
+        if program.feeds.optional and isinstance(feeds, Mapping) and len(feeds) > len(program.feeds.inputs):
             program = self._overridden(names if pick is None else None, feeds)
         arrays = program.feeds.take(feeds)
         if handle is None:
@@ -171,7 +171,7 @@ class Session:
         except CynferError as error:
             expected = error
         try:
-            got = self.run(None, feeds)
+            got = Session.run(self, None, feeds)
         except CynferError:
             if isinstance(expected, CynferError):
                 log.warning("check: random inputs do not run: %s", expected)
@@ -277,7 +277,7 @@ def _fix_dims(model: load_onnx.Model, dims: Mapping[str, int]) -> None:
     if sizes:
         for value in model.graph.inputs:
             value.fact = value.fact.substitute(sizes)
-        model.outputs = [f and f.substitute(sizes) for f in model.outputs]
+        model.outputs = {n: f.substitute(sizes) for n, f in model.outputs.items()}
 
 
 def _set_initializers(graph: Graph, given: Mapping[str, Any]) -> None:
