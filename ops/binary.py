@@ -80,9 +80,12 @@ class Binary(Op):
 
     def blocked(self, m, ins, outs):
         name = f"{prefix(ins[0].dtype)}_{self.kernel}"
-        # of the padding these make finite numbers again
-        return self.kernel in ("add", "sub", "mul", "max", "min", "prelu") and ins[0].dtype == ins[1].dtype \
-            and name in m and f"{name}_c16" in m and bool(self._case_c16(ins, outs[0])[0])
+        if ins[0].dtype != ins[1].dtype or name not in m:
+            return False
+        case, x, _ = self._case_c16(ins, outs[0])
+        if self.kernel == "div":  # the padding must stay finite: by a scalar other than 0 only
+            return case == "flat" and x == 0 and not ins[1].layout.block and bool(ins[1].constant.all())
+        return self.kernel in ("add", "sub", "mul", "max", "min", "prelu") and bool(case) and f"{name}_c16" in m
 
     def python(self, x, y):
         if x.dtype == object:

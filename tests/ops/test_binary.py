@@ -211,6 +211,10 @@ def test_blocks(kernel, channels):
 def test_blocks_are_refused():
     m, x = Machine(), np.ones((2, 19, 3, 5), np.float32)
     assert by_kernel(Binary("div"), m, x, x, blocked=(0, 1)) is None  # 0 / 0 in the padding
+    assert by_kernel(Binary("div"), m, x, np.float32(0), blocked=(0,), values=(1,)) is None
+    assert by_kernel(Binary("div"), m, np.float32(2), x, blocked=(1,), values=(0,)) is None
+    np.testing.assert_array_equal(by_kernel(Binary("div"), m, x, np.float32(3), blocked=(0,), values=(1,))[0],
+                                  x / np.float32(3))
     assert by_kernel(Binary("mul"), m, x, np.float32(np.inf), blocked=(0,), values=(1,)) is None
     assert by_kernel(Binary("mul"), m, x, x[0, 0], blocked=(0,), values=(1,)) is None
     assert by_kernel(Binary("mul"), m, x, x[:, :1], blocked=(0, 1)) is None

@@ -50,6 +50,15 @@ def test_the_version_decides():
             run("Softmax", x, opset=opset, axis=3)
 
 
+@pytest.mark.parametrize("dtype", [np.float16, ml_dtypes.bfloat16])
+@pytest.mark.parametrize("n", [6, 16, 17, 3000])
+def test_half_types_stay_near_at_any_length(n, dtype):
+    x = np.random.default_rng(2).normal(size=(4, n)).astype(dtype)
+    y = run("Softmax", x, opset=13)
+    assert y.dtype == x.dtype
+    np.testing.assert_allclose(y.astype(float), expected("softmax", x, 1), rtol=4e-2 if n < 17 else 2e-2, atol=1e-6)
+
+
 def test_hardmax_takes_the_first_of_equals():
     assert run("Hardmax", np.array([[1, 3, 3, 2]], np.float32), opset=13).tolist() == [[0, 1, 0, 0]]
 
