@@ -21,7 +21,7 @@ from cynfer.ops.op import Call, In, Op, Out, onnx
 from cynfer.ops.window import Window
 
 #: How much more work than needed is taken into account for joining small groups into blocks of 16 channels.
-_MOST_WASTE = 4
+_MOST_WASTE = 2
 
 #: Blocked formats of a weight: (source of the kernel, the kernel, the one that packs).
 _FORMATS = {
@@ -174,6 +174,9 @@ class Conv(Convolution):
         if any(e is not None and not e.layout.block for e in ins[3:]):
             return False
         return self._format(m, ins[0], ins[1]) != ""
+
+    def seeks_blocked(self, m, ins, outs):
+        return len(ins) > 1 and self._format(m, ins[0], ins[1]) == "c16"
 
     def blocked_entry(self, m, ins, outs):
         return self.blocked(m, ins, outs) and self.group == 1 and self.weight_dims(ins[1])[1] < 16 \

@@ -116,6 +116,10 @@ class Op:
         """True if `native` also runs with its 4-D operands in layout C16 (the same for all of them)."""
         return False
 
+    def seeks_blocked(self, m, ins: Sequence[Fact | None], outs: Sequence[Fact]) -> bool:
+        """True if running in C16 is worth converting a plain input for."""
+        return False
+
     def blocked_entry(self, m, ins: Sequence[Fact | None], outs: Sequence[Fact]) -> bool:
         """True if `native` can read its first input PLAIN and write its output in C16 (the first convolution)."""
         return False

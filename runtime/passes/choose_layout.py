@@ -6,7 +6,6 @@ is converted at the border, once for each direction however many nodes read it.
 
 from __future__ import annotations
 
-from cynfer.ops.conv import Convolution
 from cynfer.ops.fact import C16, PLAIN
 from cynfer.ops.layout import Reorder
 from cynfer.runtime.graph import Graph, Value
@@ -42,18 +41,18 @@ def choose_layout(graph: Graph, context: Context) -> Graph:
         op = node.op
         outs = [v.fact for v in node.outputs]
         candidates = [v is not None and v.fact.constant is None and _blockable(v.fact) for v in inputs]
-        wants = isinstance(op, Convolution) or any(c and (v.fact.layout.block or v in blocked_of)
-                                                   for c, v in zip(candidates, inputs, strict=True))
-        if wants and inputs and candidates[0] and all(_blockable(o) for o in outs):
+        if inputs and candidates[0] and all(_blockable(o) for o in outs):
             plain = [None if v is None else v.fact.with_layout(PLAIN) for v in inputs]
             hypothetical = [f.with_layout(C16) if c else f for f, c in zip(plain, candidates, strict=True)]
             hypothetical_outs = [o.with_layout(C16) for o in outs]
             new = None
+            near = any(c and (v.fact.layout.block or v in blocked_of) for c, v in zip(candidates, inputs, strict=True))
+            wants = near or op.seeks_blocked(machine, plain, outs)
             lies_blocked = inputs[0].fact.layout.block or inputs[0] in blocked_of
-            if not lies_blocked and op.blocked_entry(machine, [plain[0], *hypothetical[1:]], hypothetical_outs):
+            if wants and not lies_blocked and op.blocked_entry(machine, [plain[0], *hypothetical[1:]], hypothetical_outs):
                 new = [inputs[0], *(to_blocked(b, v) if c else v
                                     for v, c in list(zip(inputs, candidates, strict=True))[1:])]
-            elif op.blocked(machine, hypothetical, hypothetical_outs):
+            elif wants and op.blocked(machine, hypothetical, hypothetical_outs):
                 new = [to_blocked(b, v) if c else v for v, c in zip(inputs, candidates, strict=True)]
             if new is not None:
                 result = b.emit(op, *new)
