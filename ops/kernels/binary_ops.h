@@ -24,9 +24,10 @@
     CYN_BINARY_FINITE(U, P, T) CYN_BINARY_ORDER(U, P, T) \
     U(P, T, uint8_t, equal, x == y) \
     U(P, T, T, div, x / y) \
-    U(P, T, T, pow, cyn_pow_##P(x, y)) \
     U(P, T, T, mod, cyn_mod_##P(x, y)) \
     U(P, T, T, fmod, cyn_fmod_##P(x, y))
+#define CYN_BINARY_LONG(U, P, T) \
+    U(P, T, T, pow, cyn_pow_##P(x, y))
 
 /* The same bits for signed and unsigned numbers; T is unsigned. */
 #define CYN_BINARY_WRAP(U, P, T) \
@@ -150,6 +151,19 @@ static inline int cyn_broadcast(CynRow row, int size, int z_size, const Args *a,
     } \
     CYN_KERNEL(P, T, TZ, name)
 
+/* For long formulas: one loop, over copies. gcc would split a loop with a scalar in it and then not vectorise. */
+#define CYN_PAIR_LONG(P, T, TZ, name, value) \
+    CYN_ROW_HEAD(P, T, TZ, name) \
+        T xb[256], yb[256]; \
+        for (int64_t from = 0, block; from < count; from += block, zs += block) { \
+            block = count - from < 256 ? count - from : 256; \
+            for (int64_t i = 0; i < block; i++) { xb[i] = xs[(from + i) * sx]; yb[i] = ys[(from + i) * sy]; } \
+            for (int64_t i = 0; i < block; i++) { const T x = xb[i], y = yb[i]; zs[i] = (value); } \
+        } \
+        return -1; \
+    } \
+    CYN_KERNEL(P, T, TZ, name)
+
 #define CYN_PAIR_DIVIDE(P, T, TZ, name, value) \
     CYN_ROW_HEAD(P, T, TZ, name) \
         for (int64_t i = 0; i < count; i++) { \
@@ -223,10 +237,11 @@ static inline int cyn_broadcast(CynRow row, int size, int z_size, const Args *a,
 #define CYN_ENTRY(P, T, TZ, name, value) {#P "_" #name, (size_t)P##_##name},
 #define CYN_ENTRY_C16(P, T, TZ, name, value) {#P "_" #name "_c16", (size_t)P##_##name##_c16},
 #define CYN_FLOATS(P, T) \
-    CYN_BINARY_FLOAT(CYN_PAIR, P, T) CYN_BINARY_FINITE(CYN_CHANNEL_PAIR, P, T) CYN_AFFINE(P, T) \
+    CYN_BINARY_FLOAT(CYN_PAIR, P, T) CYN_BINARY_LONG(CYN_PAIR_LONG, P, T) CYN_BINARY_FINITE(CYN_CHANNEL_PAIR, P, T) \
+    CYN_AFFINE(P, T) \
     CYN_CHANNELS(P, T, affine, 2, x * y + v)
 #define CYN_FLOAT_ENTRIES(P) \
-    CYN_BINARY_FLOAT(CYN_ENTRY, P, ) CYN_BINARY_FINITE(CYN_ENTRY_C16, P, ) \
+    CYN_BINARY_FLOAT(CYN_ENTRY, P, ) CYN_BINARY_LONG(CYN_ENTRY, P, ) CYN_BINARY_FINITE(CYN_ENTRY_C16, P, ) \
     CYN_ENTRY(P, , , affine, ) CYN_ENTRY_C16(P, , , affine, )
 #define CYN_INT_PAIRS(P, T, UT) CYN_BINARY_INT(CYN_PAIR, P, T, UT) CYN_BINARY_DIVIDE(CYN_PAIR_DIVIDE, P, T, UT)
 #define CYN_INT_ENTRIES(P) CYN_BINARY_INT(CYN_ENTRY, P, , ) CYN_BINARY_DIVIDE(CYN_ENTRY, P, , )
@@ -237,7 +252,6 @@ static inline int cyn_broadcast(CynRow row, int size, int z_size, const Args *a,
 #define CYN_ENTRY_i64(P, T, TZ, name, value) {"i64_" #name, (size_t)u64_##name},
 
 CYN_FLOATS(f32, float)
-#ifndef __AVX512F__     /* the other types: base and avx2 only */
 CYN_FLOATS(f64, double)
 CYN_BINARY_WRAP(CYN_PAIR, u8, uint8_t) CYN_BINARY_WRAP(CYN_PAIR, u16, uint16_t)
 CYN_BINARY_WRAP(CYN_PAIR, u32, uint32_t) CYN_BINARY_WRAP(CYN_PAIR, u64, uint64_t)
@@ -246,17 +260,14 @@ CYN_INT_PAIRS(i16, int16_t, uint16_t) CYN_INT_PAIRS(u16, uint16_t, uint16_t)
 CYN_INT_PAIRS(i32, int32_t, uint32_t) CYN_INT_PAIRS(u32, uint32_t, uint32_t)
 CYN_INT_PAIRS(i64, int64_t, uint64_t) CYN_INT_PAIRS(u64, uint64_t, uint64_t)
 CYN_BINARY_LOGIC(CYN_PAIR, b8, uint8_t)
-#endif
 
 static const CynKernel cyn_binary_table[] = {
     CYN_FLOAT_ENTRIES(f32)
-#ifndef __AVX512F__
     CYN_FLOAT_ENTRIES(f64)
     CYN_WRAP_ENTRIES(i8, u8) CYN_WRAP_ENTRIES(i16, u16) CYN_WRAP_ENTRIES(i32, u32) CYN_WRAP_ENTRIES(i64, u64)
     CYN_INT_ENTRIES(i8) CYN_INT_ENTRIES(u8) CYN_INT_ENTRIES(i16) CYN_INT_ENTRIES(u16)
     CYN_INT_ENTRIES(i32) CYN_INT_ENTRIES(u32) CYN_INT_ENTRIES(i64) CYN_INT_ENTRIES(u64)
     CYN_BINARY_LOGIC(CYN_ENTRY, b8, )
-#endif
     {0, 0}
 };
 #endif

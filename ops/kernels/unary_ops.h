@@ -102,7 +102,6 @@ CYN_INLINE double cyn_rint_f64(double x) { return rint(x); }
 CYN_UNARY_FLOAT(CYN_FLOAT, f32, float, CYN_F32)
 CYN_UNARY_TEST(CYN_TEST, f32, float)
 CYN_TRIG(sin) CYN_TRIG(cos) CYN_TRIG(tan)
-#ifndef __AVX512F__     /* the other types: base and avx2 only */
 CYN_UNARY_FLOAT(CYN_FLOAT, f64, double, CYN_F64)
 CYN_UNARY_TEST(CYN_TEST, f64, double)
 CYN_FLOAT(f64, double, sin, sin(x)) CYN_FLOAT(f64, double, cos, cos(x)) CYN_FLOAT(f64, double, tan, tan(x))
@@ -113,16 +112,13 @@ CYN_FLOAT(f64, double, sin, sin(x)) CYN_FLOAT(f64, double, cos, cos(x)) CYN_FLOA
     CYN_UNARY_INT(U, i64, int64_t, uint64_t) CYN_UNARY_INT(U, u64, uint64_t, uint64_t)
 CYN_INTS(CYN_INT)
 CYN_SPAN(b8, uint8_t, uint8_t, not, , y = !x)
-#endif
 
 static const CynKernel cyn_unary_table[] = {
     CYN_UNARY_FLOAT(CYN_ROW, f32, , ) CYN_UNARY_TEST(CYN_ROW, f32, )
     CYN_ROW(f32, , sin, ) CYN_ROW(f32, , cos, ) CYN_ROW(f32, , tan, )
-#ifndef __AVX512F__
     CYN_UNARY_FLOAT(CYN_ROW, f64, , ) CYN_UNARY_TEST(CYN_ROW, f64, )
     CYN_ROW(f64, , sin, ) CYN_ROW(f64, , cos, ) CYN_ROW(f64, , tan, )
     CYN_INTS(CYN_ROW)
     CYN_ROW(b8, , not, )
-#endif
     {0, 0}
 };

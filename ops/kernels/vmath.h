@@ -4,6 +4,14 @@
  * f32 polynomials are minimax fits of our own. Functions without a fast float form go through double,
  * which costs half the speed and gives nearly correctly rounded floats. The _f64 twins call libm: float64 serves
  * gradient checks.
+ *
+ * Largest error in units of the last place, over nine million floats (half of them uniform bit patterns), by builds
+ * with FMA and without:
+ *
+ *     exp 0.89 1.17     tanh 2.25 2.39      erf 1.19 1.37     gelu 3.5 3.8
+ *     expm1 1.44 1.46   sigmoid 2.34 2.34   mish 2.98 3.31    gelu_tanh 2.7 2.9
+ *     log 0.83 0.83     softplus 1.75 1.68  swish 2.6 2.8     sin cos tan, their inverses,
+ *     log1p 1.36 1.36                                         hyperbolic, pow: 0.51
  */
 #ifndef CYNFER_VMATH_H
 #define CYNFER_VMATH_H

@@ -94,6 +94,11 @@ def test_pow_float32(isa):
     with np.errstate(all="ignore"):
         assert ulps(run(machine, "f32_pow", x, y), np.power(x.astype(L), y.astype(L))) <= 0.51
         assert run(machine, "f32_pow", x, y, threads=7).tobytes() == run(machine, "f32_pow", x, y).tobytes()
+        for one in (2, -1, 0.5, 2.5):
+            exact = np.power(x.astype(L), L(one))
+            assert ulps(run(machine, "f32_pow", x, np.array([one], np.float32)), exact) <= 0.51
+            exact = np.power(L(abs(one)), y.astype(L))
+            assert ulps(run(machine, "f32_pow", np.array([abs(one)], np.float32), y), exact) <= 0.51
 
 
 def test_pow_float64():
