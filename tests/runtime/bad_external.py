@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from model_maker import (
     FOUR,
     Case,
+    at,
+    external,
+    hard_link,
+    link,
     model,
+    outside,
+    plain,
     relu,
     sparse_tensor,
     tensor,
@@ -20,55 +24,7 @@ from onnx import TensorProto
 
 from cynfer.ops import errors
 
-F, M = errors.ModelFormatError, errors.ModelError
-U, L, X = errors.UnsupportedError, errors.LimitError, errors.ExternalDataError
-
-
-
-def external(folder: Path, *, size: int = 16, dims=(4,), prepare=None, keys=(), data: bytes = FOUR, **entries) -> str:
-    """A model file whose tensor 'w' has external data; entries and keys (pairs) as given, location by default w.bin."""
-    entries = {"location": "w.bin", **{k: v for k, v in entries.items()}}
-    if prepare is None:
-        (folder / "w.bin").write_bytes(data)
-    elif not os.path.lexists(folder / "done"):
-        prepare(folder)
-        (folder / "done").touch()
-    proto = tensor(dims, data_location=1)
-    for key, value in [*entries.items(), *keys]:
-        if value is not None:
-            proto.external_data.add(key=key, value=value)
-    (folder / "model.onnx").write_bytes(model([relu()], [proto]))
-    return str(folder / "model.onnx")
-
-
-def at(location: str, prepare=None, **more) -> Callable[[Path], Any]:
-    return lambda folder: external(folder, location=location, prepare=prepare, **more)
-
-
-def outside(folder: Path) -> Path:
-    """A file that no model may read."""
-    secret = folder.parent / "secret.bin"
-    secret.write_bytes(FOUR)
-    return secret
-
-
-def link(name: str, target: str):
-    def prepare(folder: Path) -> None:
-        outside(folder)
-        (folder / "sub").mkdir()
-        (folder / "sub" / "w.bin").write_bytes(FOUR)
-        (folder / name).symlink_to(target)
-
-    return prepare
-
-
-def hard_link(folder: Path) -> None:
-    os.link(outside(folder), folder / "w.bin")
-
-
-def plain(**entries) -> Callable[[Path], Any]:
-    return lambda folder: external(folder, **entries)
-
+X = errors.ExternalDataError
 
 EXTERNAL = [
     Case("E01 parent folder", at("../secret.bin", outside), X, ("'w'", "'../secret.bin'", "out of"), twin=plain()),

@@ -33,8 +33,7 @@ from onnx import AttributeProto, TensorProto, helper
 from cynfer.ops import errors
 from cynfer.runtime.limits import Limits
 
-F, M = errors.ModelFormatError, errors.ModelError
-U, L, X = errors.UnsupportedError, errors.LimitError, errors.ExternalDataError
+M, U, L = errors.ModelError, errors.UnsupportedError, errors.LimitError
 
 
 
