@@ -32,6 +32,7 @@ cdef enum:
     PANELS = 262144         # bytes of gathered panels
     ACC = 524288            # bytes of sums kept between blocks of k
     ROWS = 2048             # most rows at once, two panels of sums of which fit
+    FLAT = 64               # most channels that do not repay gathering
     SPILL = 256             # bytes that a row may spill behind the last panel
     BAND = 16384            # values of a depthwise band that are aimed at
     BAND_MOST = 49152       # and the most
@@ -46,6 +47,7 @@ cdef struct Axis:           # positions q < count read x[q * stride + off - tap 
 cdef struct Conv:           # one group of one image, for the positions of its axes
     Axis d, h, w
     int64_t C, M, K, taps, height, tiles, x_channel, y_channel, w_m, w_c
+    int64_t pitch, positions            # see lay_flat; pitch 0: panels are gathered
     int near
 
 
@@ -137,6 +139,72 @@ cdef inline void gather(const Conv* v, const real* x, const real* end, int64_t k
     pack_runs[real](kc, k, v.taps, runs, counts, x, v.x_channel, v.w.stride, end, y)
 
 
+cdef inline int64_t lowest(const Axis* a) noexcept nogil:
+    """Where the first position's window begins."""
+    return a.off - max(<int64_t> 0, (a.taps - 1) * a.back)
+
+
+cdef inline int64_t reach(const Axis* a) noexcept nogil:
+    """How many positions later, in units of the stride, a window ends."""
+    return max((a.taps - 1) * a.back, -(a.taps - 1) * a.back) // a.stride
+
+
+cdef inline void lay_flat(Conv* v, int64_t NR) noexcept nogil:
+    """Chooses between gathered panels and panels read in place.
+
+    In place: channels are copied once with zeros around, split by position modulo stride; positions are numbered along
+    these rows, so that every tap sees consecutive ones at a fixed distance. The positions beyond the right edge are
+    wasted, and rows begin anywhere in a cache line, which pays while the channels are few.
+    """
+    cdef int64_t count = v.d.count * v.h.count * v.w.count, flat
+    v.pitch, v.positions = 0, count
+    if v.taps < 2 or v.taps > CYN_TAPS or v.d.size * v.d.out * v.d.kernel != 1 or v.d.off != 0 or count == 0:
+        return
+    flat = (v.h.count - 1) * (v.w.count + reach(&v.w)) + v.w.count
+    if v.M <= FLAT and ceil_div(flat, NR) * v.M <= ceil_div(count, NR) * (v.M + 24) and plane_bytes(v, 1, NR) <= PANELS:
+        v.pitch, v.positions = v.w.count + reach(&v.w), flat
+
+
+cdef inline int64_t plane_bytes(const Conv* v, int64_t panels, int64_t NR) noexcept nogil:
+    """Room for the channels of one block of k behind so many panels, and what a tile reads behind them."""
+    cdef int64_t pitch = v.w.count + reach(&v.w)
+    cdef int64_t rows = min(v.h.count, (panels * NR - 1) // pitch + 2) + reach(&v.h) + 1
+    cdef int64_t channels = min(v.C, KB // v.taps + 2)
+    return (channels * v.h.stride * v.w.stride * rows + 1) * pitch * (128 // NR) + 2 * 128
+
+
+cdef inline void lay(const Conv* v, const real* x, const real* end, int64_t k, int64_t kc, int64_t row, int64_t rows,
+                     int64_t* at, real* y) noexcept nogil:
+    """Channels of rows k to k + kc of B, rows row... of the output, and where each row of B begins."""
+    cdef int64_t plane = rows * v.pitch, c, py, px, r, iy, ix, j0, j1, u, t, dy, dx
+    cdef int64_t channel = plane * v.h.stride * v.w.stride, first = k // v.taps
+    cdef const real* source
+    cdef real* to = y
+    for c in range(first, (k + kc - 1) // v.taps + 1):
+        source = x + c * v.x_channel
+        for py in range(v.h.stride):
+            for px in range(v.w.stride):
+                ix = lowest(&v.w) + px
+                j0 = 0 if ix >= 0 else min(v.pitch, ceil_div(-ix, v.w.stride))
+                j1 = 0 if ix >= v.w.size else min(v.pitch, (v.w.size - 1 - ix) // v.w.stride + 1)
+                for r in range(rows):  # in rising order: a row may spill into the next
+                    iy = (row + r) * v.h.stride + py + lowest(&v.h)
+                    if iy < 0 or iy >= v.h.size or j1 <= j0:
+                        zero[real](v.pitch, to)
+                    else:
+                        zero[real](j0, to)
+                        take[real](j1 - j0, source + iy * v.w.size + ix + j0 * v.w.stride, v.w.stride, end, to + j0)
+                        zero[real](v.pitch - j1, to + j1)
+                    to += v.pitch
+    zero[real](v.pitch + 256 // <int64_t> sizeof(real), to)
+    for u in range(kc):
+        t = (k + u) % v.taps
+        dy = v.h.off - t // v.w.taps * v.h.back - lowest(&v.h)
+        dx = v.w.off - t % v.w.taps * v.w.back - lowest(&v.w)
+        at[u] = (((k + u) // v.taps - first) * channel + (dy % v.h.stride * v.w.stride + dx % v.w.stride) * plane
+                 + dy // v.h.stride * v.pitch + dx // v.w.stride)
+
+
 cdef inline void copy_weights(const Conv* v, const real* w, int64_t i0, int64_t i1, int64_t k, int64_t kc,
                               real* y) noexcept nogil:
     """Rows i0 to i1 of A, columns k to k + kc."""
@@ -158,6 +226,23 @@ cdef inline void copy_weights(const Conv* v, const real* w, int64_t i0, int64_t 
 cdef inline void finish(const Conv* v, const CynEpilogue* e, real* sums, int64_t rows, int64_t i, int64_t pixel,
                         int64_t cols, const real* bias, real* y, int64_t y_at, int64_t channel) noexcept nogil:
     """Writes rows i... of the output at positions pixel..."""
+    cdef int64_t j, stop, qw, qh
+    if v.pitch:
+        # Cut into the pieces that lie inside the rows.
+        j = 0
+        while j < cols:
+            qw, qh = (pixel + j) % v.pitch, (pixel + j) // v.pitch
+            stop = min(cols - j, v.w.count - qw)
+            if stop > 0:
+                place[real](v, e, sums + j, rows, i, qh * v.w.count + qw, stop, bias, y, y_at, channel)
+            j += v.pitch - qw
+    else:
+        place[real](v, e, sums, rows, i, pixel, cols, bias, y, y_at, channel)
+
+
+cdef inline void place(const Conv* v, const CynEpilogue* e, real* sums, int64_t rows, int64_t i, int64_t pixel,
+                       int64_t cols, const real* bias, real* y, int64_t y_at, int64_t channel) noexcept nogil:
+    """Writes sums of consecutive positions."""
     cdef int64_t NR = 128 // <int64_t> sizeof(real), r, j, stop, qw, qh, qd
     cdef real* row
     cdef real* to
@@ -194,14 +279,15 @@ cdef inline int part(const Args* a, Ctl* ctl, int tid, const Conv* v, const CynE
                      int64_t t0, int64_t t1, int64_t p0, int64_t p1) noexcept nogil:
     """Tiles t0 to t1 of channels, panels p0 to p1 of positions. Returns 1 if asked to stop."""
     cdef int64_t NR = 128 // <int64_t> sizeof(real)
-    cdef int64_t pixels = v.d.count * v.h.count * v.w.count
-    cdef int64_t k, kc, p, p2, t, s, s1, i, rows, lda, most
+    cdef int64_t pixels = v.positions, row = 0
+    cdef int64_t k, kc, p, p2, t, s, s1, i, rows, cols, lda, most
     cdef char* room = a.scratch
     cdef real* acc = <real*> room
     cdef real* near = <real*> (room + ACC)
     cdef real* panels = <real*> (room + ACC + NEAR)
     cdef CynRun* runs = <CynRun*> (room + ACC + NEAR + PANELS + SPILL)
     cdef int32_t* counts = <int32_t*> (runs + CYN_TAPS * NR)
+    cdef int64_t* at = <int64_t*> runs      # for panels read in place, which need no runs
     cdef real* sums
     cdef const real* weights
     if t1 - t0 > ROWS // v.height:
@@ -211,12 +297,20 @@ cdef inline int part(const Args* a, Ctl* ctl, int tid, const Conv* v, const CynE
                 return 1
         return 0
     most = min(min(<int64_t> ACC // ((t1 - t0) * v.height * 128), PANELS // (KB * 128)), p1 - p0)
+    while v.pitch and plane_bytes(v, most, NR) > PANELS:
+        most -= 1
     while p0 < p1:
         p2 = min(p1, p0 + most)
         k = 0
         while k < v.K or k == 0:
             kc = min(<int64_t> KB, v.K - k)
-            for p in range(p0, p2):
+            if v.pitch:
+                if cyn_stop(ctl, tid):
+                    return 1
+                row = p0 * NR // v.pitch
+                rows = (min(p2 * NR, pixels) - 1) // v.pitch - row + 1 + reach(&v.h)
+                lay[real](v, x, end, k, kc, row, rows, at, panels)
+            for p in range(p0, p2 if v.pitch == 0 else p0):
                 if cyn_stop(ctl, tid):
                     return 1
                 if kc:
@@ -237,13 +331,18 @@ cdef inline int part(const Args* a, Ctl* ctl, int tid, const Conv* v, const CynE
                     i = t * v.height
                     rows = min(v.height, v.M - i)
                     for p in range(p0, p2):
+                        cols = min(NR, pixels - p * NR)
                         sums = acc
                         if v.K > KB:
                             sums = acc + ((p - p0) * (t1 - t0) + t - t0) * v.height * NR
-                        tile[real](rows, kc, weights + (t - s) * v.height * lda, lda, panels + (p - p0) * KB * NR, sums,
-                                   k > 0)
+                        if v.pitch:
+                            tile[real](rows, cols, kc, weights + (t - s) * v.height * lda, lda,
+                                       panels + p * NR - row * v.pitch, at, sums, k > 0)
+                        else:
+                            tile[real](rows, cols, kc, weights + (t - s) * v.height * lda, lda,
+                                       panels + (p - p0) * KB * NR, NULL, sums, k > 0)
                         if k + kc == v.K:
-                            finish[real](v, e, sums, rows, i, p * NR, min(NR, pixels - p * NR), bias, y, y_at, channel)
+                            finish[real](v, e, sums, rows, i, p * NR, cols, bias, y, y_at, channel)
                 s = s1
             k += KB
         p0 = p2
@@ -273,7 +372,8 @@ cdef inline int conv(const Args* a, Ctl* ctl, int tid, int nt, real* kind) noexc
     v.near = v.M > 8 and v.K * <int64_t> sizeof(real) % 4096 == 0
     v.height = ceil_div(v.M, ceil_div(v.M, CYN_MR))
     v.tiles = ceil_div(v.M, v.height)
-    panels = ceil_div(v.y_channel, NR)
+    lay_flat(&v, NR)
+    panels = ceil_div(v.positions, NR)
     chunks = 1
     if items * panels < 4 * nt and nt > 1:
         chunks = min(v.tiles, ceil_div(4 * nt, items * panels))
@@ -335,9 +435,10 @@ cdef inline int transpose(const Args* a, Ctl* ctl, int tid, int nt, real* kind) 
             v.w = backward(n[6], n[9], n[12], n[15], n[18], n[21], phase % n[15])
             v.taps = v.d.taps * v.h.taps * v.w.taps
             v.K = v.C * v.taps
+            lay_flat(&v, NR)
             if part[real](a, ctl, tid, &v, &e, x + item * v.C * v.x_channel, x + items * v.C * v.x_channel,
                           w + g * v.C * v.w_c, own, <real*> a.p[3], item * v.M * v.y_channel, g * v.M, m * chunk, t1,
-                          0, ceil_div(v.d.count * v.h.count * v.w.count, NR)):
+                          0, ceil_div(v.positions, NR)):
                 return 0
         if apart and later.count:
             for i in range(m * chunk * v.height, min(v.M, t1 * v.height)):

@@ -82,7 +82,7 @@ cdef inline int block(const Args* args, Ctl* ctl, int tid, const Job* j, const r
                       const real* d, int64_t c_at, int64_t t0, int64_t t1, int64_t p0, int64_t p1) noexcept nogil:
     """Tiles t0 to t1 of rows, panels p0 to p1 of columns. Returns 1 if asked to stop."""
     cdef int64_t NR = 128 // <int64_t> sizeof(real)
-    cdef int64_t i0 = t0 * j.height, i1 = min(j.M, t1 * j.height), k, kc, p, p2, t, i, rows, lda
+    cdef int64_t i0 = t0 * j.height, i1 = min(j.M, t1 * j.height), k, kc, p, p2, t, i, rows, cols, lda
     cdef real* acc = <real*> args.scratch
     cdef real* near = acc + ACC // <int64_t> sizeof(real)
     cdef real* sums
@@ -107,6 +107,7 @@ cdef inline int block(const Args* args, Ctl* ctl, int tid, const Job* j, const r
                 if cyn_stop(ctl, tid):
                     return 1
                 for p in range(p0, p2):
+                    cols = min(NR, j.N - p * NR)
                     y = b + (p * j.K + k) * NR
                     sums = acc
                     if j.K > KB:
@@ -114,9 +115,9 @@ cdef inline int block(const Args* args, Ctl* ctl, int tid, const Job* j, const r
                     if j.M == 1:
                         row[real](kc, x, y, sums, k > 0)
                     else:
-                        tile[real](rows, kc, x + (i - i0) * lda, lda, y, sums, k > 0)
+                        tile[real](rows, cols, kc, x + (i - i0) * lda, lda, y, NULL, sums, k > 0)
                     if k + kc == j.K:
-                        finish[real](args, j, &e, sums, rows, i, p * NR, min(NR, j.N - p * NR), c, d, c_at)
+                        finish[real](args, j, &e, sums, rows, i, p * NR, cols, c, d, c_at)
             k += KB
         p0 = p2
     return 0

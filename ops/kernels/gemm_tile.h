@@ -21,41 +21,55 @@ typedef CYN_T QUAD __attribute__((vector_size(4 * sizeof(CYN_T)), aligned(4), ma
 #define PUT(i, p, j) *(VEC *)(c + i * NR) = x##i; *(VEC *)(c + i * NR + VL) = y##i;
 #define ADD(i, p, j) *(VEC *)(c + i * NR) += x##i; *(VEC *)(c + i * NR + VL) += y##i;
 
-#define TILE(rows, ROWS) \
-static __attribute__((noinline)) void CYN_N(tile##rows)(int64_t kc, const CYN_T *p0, int64_t lda, const CYN_T *b, \
-                                                       CYN_T *c, int add) { \
+#define DECL1(i, p, j) VEC x##i = {0};
+#define STEP1(i, p, j) x##i += p[j * lda] * b0;
+#define PUT1(i, p, j) *(VEC *)(c + i * NR) = x##i;
+#define ADD1(i, p, j) *(VEC *)(c + i * NR) += x##i;
+
+/* NEXT sets q to row k of B: the panel's, or for tiles read in place the one at b + at[k]. */
+#define TILE(name, rows, ROWS, NEXT, DECL, STEP, PUT, ADD) \
+static __attribute__((noinline)) void CYN_N(name##rows)(int64_t kc, const CYN_T *p0, int64_t lda, const CYN_T *b, \
+                                                       const int64_t *at, CYN_T *c, int add) { \
     const CYN_T *p1 = p0 + 3 * lda, *p2 = p0 + 6 * lda, *p3 = p0 + 9 * lda, *p4 = p0 + 12 * lda; \
     (void)p1; (void)p2; (void)p3; (void)p4; \
     ROWS(DECL) \
     for (int64_t k = 0; k < kc; k++) { \
-        VEC b0 = *(const VEC *)b, b1 = *(const VEC *)(b + VL); \
-        __builtin_prefetch(b + 16 * NR); \
-        if (CYN_VB == 64) __builtin_prefetch(b + 16 * NR + VL); \
+        NEXT \
+        VEC b0 = *(const VEC *)q, b1 = *(const VEC *)(q + VL); \
+        (void)b1; \
         ROWS(STEP) \
-        b += NR; p0++; p1++; p2++; p3++; p4++; \
+        p0++; p1++; p2++; p3++; p4++; \
         CYN_KEEP(p0, p1, p2, p3, p4); \
     } \
     if (add) { ROWS(ADD) } else { ROWS(PUT) } \
 }
+#define IN_PANEL const CYN_T *q = b; b += NR; __builtin_prefetch(q + 16 * NR); \
+                 if (CYN_VB == 64) __builtin_prefetch(q + 16 * NR + VL);
+#define IN_PLACE const CYN_T *q = b + at[k];
+#define BOTH(rows, ROWS) TILE(tile, rows, ROWS, IN_PANEL, DECL, STEP, PUT, ADD) \
+                         TILE(tile_at, rows, ROWS, IN_PLACE, DECL, STEP, PUT, ADD) \
+                         TILE(tile_half, rows, ROWS, IN_PANEL, DECL1, STEP1, PUT1, ADD1)
 
-TILE(1, CYN_R1) TILE(2, CYN_R2) TILE(3, CYN_R3) TILE(4, CYN_R4) TILE(5, CYN_R5) TILE(6, CYN_R6)
+BOTH(1, CYN_R1) BOTH(2, CYN_R2) BOTH(3, CYN_R3) BOTH(4, CYN_R4) BOTH(5, CYN_R5) BOTH(6, CYN_R6)
 #if CYN_MR > 6
-TILE(7, CYN_R7) TILE(8, CYN_R8) TILE(9, CYN_R9) TILE(10, CYN_R10) TILE(11, CYN_R11) TILE(12, CYN_R12)
-TILE(13, CYN_R13) TILE(14, CYN_R14)
+BOTH(7, CYN_R7) BOTH(8, CYN_R8) BOTH(9, CYN_R9) BOTH(10, CYN_R10) BOTH(11, CYN_R11) BOTH(12, CYN_R12)
+BOTH(13, CYN_R13) BOTH(14, CYN_R14)
+#define UP_TO_14(name) , CYN_N(name##7), CYN_N(name##8), CYN_N(name##9), CYN_N(name##10), CYN_N(name##11), \
+                       CYN_N(name##12), CYN_N(name##13), CYN_N(name##14)
+#else
+#define UP_TO_14(name)
 #endif
+#define UP_TO_MR(name) { 0, CYN_N(name##1), CYN_N(name##2), CYN_N(name##3), CYN_N(name##4), CYN_N(name##5), \
+                         CYN_N(name##6) UP_TO_14(name) }
 
-/* c[rows][NR] (+)= a[rows][kc] * b[kc][NR] for one panel of NR columns. */
-static inline void CYN_N(cyn_tile)(int64_t rows, int64_t kc, const CYN_T *a, int64_t lda, const CYN_T *b, CYN_T *c,
-                                   int add) {
-    typedef void (*Tile)(int64_t, const CYN_T *, int64_t, const CYN_T *, CYN_T *, int);
-    static const Tile tiles[] = {
-        0, CYN_N(tile1), CYN_N(tile2), CYN_N(tile3), CYN_N(tile4), CYN_N(tile5), CYN_N(tile6),
-#if CYN_MR > 6
-        CYN_N(tile7), CYN_N(tile8), CYN_N(tile9), CYN_N(tile10), CYN_N(tile11), CYN_N(tile12), CYN_N(tile13),
-        CYN_N(tile14),
-#endif
-    };
-    for (int64_t s = 0; s < NR; s += 2 * VL) tiles[rows](kc, a, lda, b + s, c + s, add);
+/* c[rows][NR] (+)= a[rows][kc] * b[kc][NR] for one panel of NR columns; row k of b is b + k * NR, or b + at[k].
+ * Only the first `cols` columns are wanted. */
+static inline void CYN_N(cyn_tile)(int64_t rows, int64_t cols, int64_t kc, const CYN_T *a, int64_t lda,
+                                   const CYN_T *b, const int64_t *at, CYN_T *c, int add) {
+    typedef void (*Tile)(int64_t, const CYN_T *, int64_t, const CYN_T *, const int64_t *, CYN_T *, int);
+    static const Tile panel[] = UP_TO_MR(tile), place[] = UP_TO_MR(tile_at), half[] = UP_TO_MR(tile_half);
+    for (int64_t s = 0; s < cols; s += 2 * VL)
+        (at != NULL ? place : cols - s > VL ? panel : half)[rows](kc, a, lda, b + s, at, c + s, add);
 }
 
 /* One row of a panel times a vector: four chains over k, because two would wait for each other. */
@@ -77,8 +91,8 @@ static inline void CYN_N(cyn_row)(int64_t kc, const CYN_T *a, const CYN_T *b, CY
     }
 }
 
-/* c[i * NR + j] (+)= sum over k of a[i * lda + k] * b[j * ldb + k] for up to four rows and two columns: sums side by side
- * in a vector, for products of few columns. Missing rows and columns repeat the last one. */
+/* c[i * NR + j] (+)= sum over k of a[i * lda + k] * b[j * ldb + k] for up to four rows and two columns: sums side
+ * by side in a vector, for products of few columns. Missing rows and columns repeat the last one. */
 static inline void CYN_N(cyn_dots)(int64_t rows, int64_t cols, int64_t kc, const CYN_T *a0, int64_t lda,
                                    const CYN_T *b0, int64_t ldb, CYN_T *c, int add) {
     const CYN_T *a1 = a0 + (rows > 1) * lda, *a2 = a1 + (rows > 2) * lda, *a3 = a2 + (rows > 3) * lda;
@@ -233,7 +247,16 @@ static inline void CYN_N(cyn_taps)(int64_t n, int64_t taps, const int64_t *at, c
 #undef STEP
 #undef PUT
 #undef ADD
+#undef DECL1
+#undef STEP1
+#undef PUT1
+#undef ADD1
 #undef TILE
+#undef IN_PANEL
+#undef IN_PLACE
+#undef BOTH
+#undef UP_TO_14
+#undef UP_TO_MR
 #undef VEC
 #undef QUAD
 #undef MIX

@@ -5,10 +5,10 @@ from cynfer.ops.kernels.epilogue cimport CynEpilogue, cyn_epilogue_rows_f32, cyn
 cdef extern from "gemm_ukr.h" nogil:
     enum:
         CYN_MR, CYN_TAPS
-    void cyn_tile_f32(int64_t rows, int64_t kc, const float* a, int64_t lda, const float* b, float* c,
-                      int add) noexcept
-    void cyn_tile_f64(int64_t rows, int64_t kc, const double* a, int64_t lda, const double* b, double* c,
-                      int add) noexcept
+    void cyn_tile_f32(int64_t rows, int64_t cols, int64_t kc, const float* a, int64_t lda, const float* b,
+                      const int64_t* at, float* c, int add) noexcept
+    void cyn_tile_f64(int64_t rows, int64_t cols, int64_t kc, const double* a, int64_t lda, const double* b,
+                      const int64_t* at, double* c, int add) noexcept
     void cyn_row_f32(int64_t kc, const float* a, const float* b, float* c, int add) noexcept
     void cyn_row_f64(int64_t kc, const double* a, const double* b, double* c, int add) noexcept
     void cyn_copy_f32(int64_t rows, int64_t cols, const float* x, int64_t rs, int64_t cs, float* y,
@@ -46,12 +46,12 @@ ctypedef fused real:
     double
 
 
-cdef inline void tile(int64_t rows, int64_t kc, const real* a, int64_t lda, const real* b, real* c,
-                      int add) noexcept nogil:
+cdef inline void tile(int64_t rows, int64_t cols, int64_t kc, const real* a, int64_t lda, const real* b,
+                      const int64_t* at, real* c, int add) noexcept nogil:
     if real is float:
-        cyn_tile_f32(rows, kc, a, lda, b, c, add)
+        cyn_tile_f32(rows, cols, kc, a, lda, b, at, c, add)
     else:
-        cyn_tile_f64(rows, kc, a, lda, b, c, add)
+        cyn_tile_f64(rows, cols, kc, a, lda, b, at, c, add)
 
 
 cdef inline void row(int64_t kc, const real* a, const real* b, real* c, int add) noexcept nogil:
