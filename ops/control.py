@@ -10,7 +10,7 @@ import numpy as np
 from cynfer.ops import dtypes
 from cynfer.ops.axes import axis_of
 from cynfer.ops.dim import Dim
-from cynfer.ops.errors import KernelError, ModelError
+from cynfer.ops.errors import KernelError, LimitError, ModelError
 from cynfer.ops.fact import Fact
 from cynfer.ops.op import Op, onnx
 
@@ -117,11 +117,16 @@ class Loop(Op):
         trips = None if trips is None else int(trips.reshape(-1)[0])
         go, i = condition is None or _truth(condition), 0
         scans: list[list] = [[] for _ in self.results[self.carried:]]
+        budget = run_body.max_bytes
         while go and (trips is None or i < trips):
             outs = run_body(self.body, [np.array(i, np.int64), np.full(shape, go), *carried, *outer])
             carried = outs[1: 1 + self.carried]
             for stack, x in zip(scans, outs[1 + self.carried:], strict=True):
                 stack.append(x)
+                budget -= getattr(x, "nbytes", 0)
+            if budget < 0:
+                raise LimitError(f"what {i + 1} rounds have stacked takes more than limits.max_bytes, "
+                                 f"{run_body.max_bytes} bytes")
             go = condition is None or _truth(outs[0])
             i += 1
         return [*carried, *(_stacked(s, f) for s, f in zip(scans, self.results[self.carried:], strict=True))]
@@ -292,3 +297,53 @@ def scan(b, *values, body, num_scan_inputs, scan_input_axes=None, scan_input_dir
     op = Scan(lowered, states, scans, axes, tuple(map(bool, backward)), out_axes, tuple(map(bool, out_backward)),
               results)
     return b.emit(op, *values, *outer)
+
+
+@dataclass(frozen=True, eq=False)
+class BatchScan(Scan):
+    """Scan for every element of a batch (axis 0 of everything), which may end at lengths given as the first input."""
+
+    def facts(self, *ins):
+        return self.results
+
+    def control(self, run_body, lengths, *values):
+        """Runs the batch element by element; past the end of a sequence the outputs are zero."""
+        own, outer = values[: self.states + self.scans], values[self.states + self.scans:]
+        sizes = {x.shape[0] for x in own}
+        steps = {x.shape[1] for x in own[self.states:]}
+        if len(sizes) != 1 or len(steps) != 1 or not min(sizes):
+            raise KernelError(f"the inputs have batches of {sorted(sizes)} and lengths of {sorted(steps)}; "
+                              "one of each, a batch of at least 1, is needed")
+        steps, rounds = steps.pop(), []
+        for n in range(sizes.pop()):
+            length = steps if lengths is None else int(lengths[n])
+            if not 0 <= length <= steps:
+                raise KernelError(f"sequence length {length} at position {n} is outside 0 to {steps}")
+            one = [x[n, ...] for x in own[: self.states]] + [x[n, :length] for x in own[self.states:]]
+            results = super().control(run_body, *one, *outer)
+            for i in range(self.states, len(results)):
+                y = np.zeros((steps, *results[i].shape[1:]), results[i].dtype)
+                y[:length] = results[i]
+                results[i] = y
+            rounds.append(results)
+        return [np.stack(parts) for parts in zip(*rounds, strict=True)]
+
+
+@onnx("Scan", since=8)
+def scan_8(b, lengths=None, *values, body, num_scan_inputs, directions=None):
+    """Batches, and optional lengths; the scanned axis is the one after the batch."""
+    scans, states = num_scan_inputs, len(values) - num_scan_inputs
+    if not 1 <= scans <= len(values):
+        raise ModelError(f"num_scan_inputs is {scans}, outside 1 to {len(values)}")
+    if len(body.inputs) != len(values) or len(body.outputs) < states:
+        raise ModelError(f"the body has {len(body.inputs)} inputs and {len(body.outputs)} outputs; {len(values)} and "
+                         f"at least {states} are needed")
+    stacked = len(body.outputs) - states
+    backward = _attribute("directions", directions, scans)
+    facts = [replace(v.fact, value=None, shape=None if v.fact.shape is None else v.fact.shape[1 + (i >= states):])
+             for i, v in enumerate(values)]
+    lowered, outer, carried = _lower_body(b, body, facts, 0, states)
+    results = [*carried, *(_with_axis(v.fact, 0) for v in lowered.outputs[states:])]
+    op = BatchScan(lowered, states, scans, (0,) * scans, tuple(map(bool, backward)), (0,) * stacked, (False,) * stacked,
+                   tuple(_with_axis(f, 0) for f in results))
+    return b.emit(op, lengths, *values, *outer)

@@ -58,6 +58,24 @@ class Handle:
         workspace.end()
 
 
+class Bodies:
+    """Runs the bodies of the control-flow ops of one run. max_bytes: what an op may keep of their results."""
+
+    __slots__ = ("handle", "max_bytes", "program")
+
+    def __init__(self, program: Program, handle: Handle):
+        self.program, self.handle, self.max_bytes = program, handle, program.limits.bytes
+
+    def __call__(self, graph: Graph, arrays: Sequence) -> list:
+        """The outputs of the body for arrays in the order of its inputs."""
+        outer = self.program
+        body = outer.bodies.get(id(graph))
+        if body is None:
+            body = outer.bodies.setdefault(id(graph), Program(graph, outer.machine, outer.threads, outer.limits))
+        return body.run([np.asarray(a, order="C") if isinstance(a, (np.ndarray, np.generic)) else a for a in arrays],
+                        self.handle)
+
+
 class Program:
     """Runs a graph. Many threads may run one program at once (those with states run one after the other)."""
 
@@ -99,8 +117,7 @@ class Program:
             workspace = self._take(segment)
             try:
                 handle.enter(workspace)
-                left = run_segment(segment, workspace, env, lambda g, arrays: self._body(g, arrays, handle),
-                                   handle.times)
+                left = run_segment(segment, workspace, env, Bodies(self, handle), handle.times)
             finally:
                 handle.leave(workspace)
                 if len(segment.pool) < KEPT:
@@ -142,13 +159,6 @@ class Program:
                 others.append(array)
             results.append(array)
         return results
-
-    def _body(self, graph: Graph, arrays: Sequence, handle: Handle) -> list:
-        program = self.bodies.get(id(graph))
-        if program is None:
-            program = self.bodies.setdefault(id(graph), Program(graph, self.machine, self.threads, self.limits))
-        return program.run([np.asarray(a, order="C") if isinstance(a, (np.ndarray, np.generic)) else a for a in arrays],
-                           handle)
 
     def trim(self) -> None:
         """Drops plans and workspaces that no run is using."""

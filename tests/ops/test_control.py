@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from cynfer.ops.errors import CynferError, KernelError, ModelError, RunTimeoutError
+from cynfer.ops.errors import CynferError, KernelError, LimitError, ModelError, RunTimeoutError
+from cynfer.runtime.limits import Limits
 from cynfer.runtime.session import Session
 
 F, INT, BOOL = TensorProto.FLOAT, TensorProto.INT64, TensorProto.BOOL
@@ -20,11 +21,11 @@ def node(op, ins, outs, **attributes):
     return helper.make_node(op, [i if i != "_" else "" for i in ins.split()], outs.split(), **attributes)
 
 
-def session(nodes, inputs, outputs, constants=(), opset=17, optimise=True):
+def session(nodes, inputs, outputs, constants=(), opset=17, **options):
     graph = helper.make_graph(nodes, "g", inputs, [helper.make_empty_tensor_value_info(n) for n in outputs],
                               [numpy_helper.from_array(np.asarray(a), n) for n, a in dict(constants).items()])
     return Session(helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=9),
-                   optimise=optimise)
+                   **options)
 
 
 def body(nodes, inputs, outputs):
@@ -151,3 +152,24 @@ def test_deeply_nested_loops_load_in_time_linear_in_their_number():
                 CONSTANTS | {"two": np.array(1)})
     assert time.monotonic() - start < 20  # 2 tries at each level would take hours
     assert s.run(None, {"x": np.zeros(1, np.float32)})[0].tolist() == [0, 1]
+
+
+def test_stacks_have_a_budget():
+    inside = [node("Identity", "go", "more"), node("Add", "v one", "w")]
+    loop = node("Loop", "_ _ x", "y all", body=body(inside, INPUTS, ["more", "w", "w"]))
+    s = session([loop], [info("x", F, [1000])], ["all"], CONSTANTS, limits=Limits(max_bytes=1 << 20))
+    with pytest.raises(LimitError, match=r"Loop.*limits\.max_bytes"):
+        s.run(None, {"x": np.zeros(1000, np.float32)})
+
+
+def test_scan_of_a_batch_with_lengths():
+    inside = [node("Add", "total slice", "sum"), node("Identity", "sum", "out")]
+    step = node("Scan", "lengths zero x", "last all", num_scan_inputs=1, directions=[0],
+                body=body(inside, [info("total", F, [1]), info("slice", F, [1])], ["sum", "out"]))
+    s = session([step], [info("lengths", INT, ["B"]), info("zero", F, ["B", 1]), info("x", F, ["B", "T", 1])],
+                ["last", "all"], opset=8)
+    x = np.arange(6, dtype=np.float32).reshape(2, 3, 1)
+    last, every = s.run(None, {"lengths": np.array([3, 1]), "zero": np.zeros((2, 1), np.float32), "x": x})
+    assert last.tolist() == [[3], [3]] and every[..., 0].tolist() == [[0, 1, 3], [3, 0, 0]]
+    with pytest.raises(KernelError, match="sequence length 9 at position 1 is outside 0 to 3"):
+        s.run(None, {"lengths": np.array([3, 9]), "zero": np.zeros((2, 1), np.float32), "x": x})

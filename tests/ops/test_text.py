@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from harness import run
 
-from cynfer.ops.errors import ModelError, UnsupportedError
+from cynfer.ops.errors import LimitError, ModelError, UnsupportedError
 
 
 def text(*words):
@@ -49,3 +49,31 @@ def test_normalizer_errors():
         run("StringNormalizer", text("a"), opset=10, case_change_action="TITLE")
     with pytest.raises(ModelError, match=r"shape \[2, 1\]"):
         run("StringNormalizer", text("a", "b").reshape(2, 1), opset=10)
+
+
+@pytest.mark.parametrize("pattern, fits, fails", [
+    (r"a.c", ["abc", "a猫c"], ["a\nc", "ac", "abcd", ""]), (r"", [""], ["a"]), (r"(?s)a.", ["a\n"], ["a"]),
+    (r"[^a-c\d]+", ["xyz", "\n"], ["xa", "x1", ""]), (r"(?i)aB|c", ["Ab", "C"], ["abc"]),
+    (r"(ab){2,3}?", ["abab", "ababab"], ["ab", "abababab"]), (r"x{0}y*", ["", "yy"], ["x"]),
+    (r"(a*)*b", ["b", "aab"], ["aa"]), (r"^a$", ["a"], ["a\n"]), (r"\bab\b.*", ["ab c", "ab"], ["abc"]),
+    (r"\w+\W\S\s", ["ab-c "], ["ä-c ", "ab-c"]), (r"(?m)a$\n^b", ["a\nb"], ["ab"]),
+])
+def test_regular_expressions(pattern, fits, fails):
+    got = run("RegexFullMatch", text(*fits, *fails), opset=20, pattern=pattern)
+    assert got.tolist() == [True] * len(fits) + [False] * len(fails)
+
+
+def test_no_pattern_takes_exponential_time():
+    words = text("a" * 3000 + "b", "a" * 3000)
+    assert run("RegexFullMatch", words, opset=20, pattern="(a+)+").tolist() == [False, True]
+
+
+@pytest.mark.parametrize("pattern, error", [
+    ("(", ModelError), ("(" * 5000 + ")" * 5000, (ModelError, LimitError)), (r"(a)\1", UnsupportedError),
+    ("(?=a)a", UnsupportedError), ("((a{999}){999}){999}", LimitError), ("[[:alpha:]]", UnsupportedError),
+    (r"\pL", UnsupportedError),
+])
+def test_bad_patterns(pattern, error):
+    with pytest.raises(error, match="pattern") as found:
+        run("RegexFullMatch", text("a"), opset=20, pattern=pattern)
+    assert "node 'node'" in str(found.value) and len(str(found.value)) < 400
