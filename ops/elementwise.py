@@ -168,7 +168,7 @@ def _register(row: Row) -> None:
         scalars = (bound.arguments[a] for a in row.attributes)
         return bound.arguments["b"].emit(Unary(row.kernel, single(*scalars)), bound.arguments["x"])
 
-    lower.__signature__ = signature
+    lower.__signature__ = signature  # type: ignore[attr-defined]
     onnx(row.name, since=row.since)(lower)
 
 

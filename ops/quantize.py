@@ -11,12 +11,15 @@ from math import prod
 import numpy as np
 
 from cynfer.ops.axes import axis_of
+from cynfer.ops.binary import Binary, Where
 from cynfer.ops.broadcast import wide
-from cynfer.ops.cast import cast, element_type, integer_range
+from cynfer.ops.cast import Cast, cast, element_type, integer_range
 from cynfer.ops.dim import Dim
 from cynfer.ops.dtypes import DOUBLE, FLOAT, is_integer, prefix
+from cynfer.ops.elementwise import Unary
 from cynfer.ops.errors import ModelError
 from cynfer.ops.op import Call, In, Op, Out, onnx
+from cynfer.ops.reduce import Reduce
 
 _UINT8 = np.dtype(np.uint8)
 
@@ -153,28 +156,17 @@ def dequantize(b, x, scale, zero=None, *, axis=1, block_size=0, output_dtype=0):
     return b.emit(Dequantize(axis, block_size, FLOAT if to.name == "float8_e8m0fnu" else to), x, scale, zero)
 
 
-@dataclass(frozen=True)
-class DynamicQuantize(Op):
-    """Outputs uint8 values, their scale and zero point, chosen so that the range of x and 0 just fits."""
-
-    n_outputs = 3
-
-    def shapes(self, x):
-        return [x.dims, (), ()]
-
-    def dtypes(self, x):
-        return [_UINT8, x.dtype, _UINT8]
-
-    def python(self, x):
-        high, low = np.max(x, initial=x.dtype.type(0)), np.min(x, initial=x.dtype.type(0))
-        scale = (high - low if high != low else x.dtype.type(1)) / x.dtype.type(255)
-        zero = np.rint(np.clip(-low / scale, 0, 255))
-        y = np.rint(x / scale) + zero
-        return (np.clip(np.where(np.isnan(y), zero, y), 0, 255).astype(_UINT8), np.asarray(scale, x.dtype),
-                np.asarray(zero, _UINT8))
-
-
 @onnx("DynamicQuantizeLinear", since=11)
 def dynamic_quantize_linear(b, x):
-    """ONNX DynamicQuantizeLinear."""
-    return b.emit(DynamicQuantize(), x)
+    """uint8 values, their scale and zero point, chosen so that the range of x and 0 just fits."""
+    def number(v):
+        return b.const(v, x.fact.dtype)
+
+    high = b.emit(Binary("max"), b.emit(Reduce("max", keepdims=False), x), number(0))
+    low = b.emit(Binary("min"), b.emit(Reduce("min", keepdims=False), x), number(0))
+    span = b.emit(Binary("sub"), high, low)
+    span = b.emit(Where(), b.emit(Binary("equal"), high, low), number(1), span)
+    scale = b.emit(Binary("div"), span, number(255))
+    zero = b.emit(Unary("clip", (0.0, 255.0)), b.emit(Binary("div"), b.emit(Unary("neg"), low), scale))
+    zero = b.emit(Cast(_UINT8), b.emit(Unary("round"), zero))
+    return b.emit(Quantize(1, 0, _UINT8, x.fact.dtype), x, scale, zero), scale, zero

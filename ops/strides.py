@@ -56,7 +56,7 @@ def padded(fact: Fact, fill: float = 0.0) -> np.ndarray | None:
     content = fact.constant
     if content is None:
         return None
-    rows = content.reshape(-1, fact.dims[1] if fact.rank == 4 else content.size)
+    rows = content.reshape(-1, content.shape[1] if content.ndim == 4 else content.size)
     result = np.full((rows.shape[0], -(-rows.shape[1] // 16) * 16), fill, fact.dtype)
     result[:, : rows.shape[1]] = rows
     return result
