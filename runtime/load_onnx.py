@@ -8,7 +8,6 @@ the standard defines an operator that is not registered, are inlined. A work sta
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 from cynfer.ops.errors import LimitError, ModelError, UnsupportedError, show
@@ -16,43 +15,19 @@ from cynfer.ops.fact import Fact
 from cynfer.ops.op import Registration, resolve
 from cynfer.runtime import onnx_schema
 from cynfer.runtime.external import ExternalData
+from cynfer.runtime.functions import RawFunction, StandardFunctions, check_calls, read_functions
 from cynfer.runtime.graph import Graph, Node, OnnxOp, Value
 from cynfer.runtime.limits import Limits
 from cynfer.runtime.onnx_attribute import GRAPH, GRAPHS, Attributes
 from cynfer.runtime.onnx_file import open_model
-from cynfer.runtime.onnx_raw import RawFunction, RawGraph, RawNode, check_calls, read, standard, text
+from cynfer.runtime.onnx_model import IR_VERSIONS, STANDARD, Model, check_training, claims, imports
+from cynfer.runtime.onnx_raw import RawGraph, RawNode, read, text
+from cynfer.runtime.onnx_scope import Frame, Scope
 from cynfer.runtime.onnx_tensor import Tensors
-from cynfer.runtime.onnx_type import Dims, of_fact, type_proto
+from cynfer.runtime.onnx_type import Dims, of_fact
 
-#: What the loader understands.
-IR_VERSIONS = range(3, 15)
-MAX_OPSET = 28
-STANDARD = {"": MAX_OPSET, "ai.onnx.ml": 5, "ai.onnx.preview": 1, "ai.onnx.preview.training": 1}
 #: Stands for the version of a domain that opset_import does not name.
 NEWEST = 1 << 30
-
-
-@dataclass
-class Model:
-    """A declared graph and what else the file says.
-
-    opsets: {domain: version}. overridable: initializers that are graph inputs too. outputs: {name: fact} as the model
-    declares its outputs (a claim: passes do not rely on it). denotations: {denotation: names of dimensions}.
-    """
-
-    graph: Graph
-    opsets: dict[str, int]
-    ir_version: int = 0
-    producer_name: str = ""
-    producer_version: str = ""
-    domain: str = ""
-    version: int = 0
-    description: str = ""
-    metadata: dict[str, str] = field(default_factory=dict)
-    overridable: list[Value] = field(default_factory=list)
-    outputs: dict[str, Fact] = field(default_factory=dict)
-    graph_description: str = ""
-    denotations: dict[str, list[str]] = field(default_factory=dict)
 
 
 def load(source, limits: Limits | None = None, folder=None) -> Model:
@@ -71,55 +46,6 @@ def load(source, limits: Limits | None = None, folder=None) -> Model:
         opened.source.close()
 
 
-class _Scope:
-    """Names of a graph, then those of the graphs around it. A name may stand for None: an input that is absent."""
-
-    __slots__ = ("names", "outer")
-
-    def __init__(self, names: dict[str, Value | None], outer: _Scope | None = None):
-        self.names, self.outer = names, outer
-
-    def __contains__(self, name: str) -> bool:
-        scope: _Scope | None = self
-        while scope is not None:
-            if name in scope.names:
-                return True
-            scope = scope.outer
-        return False
-
-    def __getitem__(self, name: str) -> Value | None:
-        scope: _Scope | None = self
-        while scope is not None:
-            if name in scope.names:
-                return scope.names[name]
-            scope = scope.outer
-        raise KeyError(name)
-
-
-@dataclass(eq=False)
-class _Frame:
-    """A graph, body or function whose nodes are being made.
-
-    graph: where they go. given: attributes that a function was called with. prefix: put before names inside functions.
-    attributes: what converts those of its nodes. renamed: {inner name: name} of a function's outputs. bodies: those of
-    the node at hand that are done.
-    """
-
-    raw: RawGraph
-    graph: Graph
-    scope: _Scope
-    opsets: Mapping[str, int]
-    done: Callable[[_Frame], None]
-    depth: int = 0
-    calls: int = 0
-    given: Mapping[str, tuple[int, Any, Any]] | None = None
-    prefix: str = ""
-    attributes: Attributes | None = None
-    renamed: Mapping[str, str] = field(default_factory=dict)
-    bodies: dict[int, Graph] = field(default_factory=dict)
-    at: int = 0
-
-
 class _Loader:
     def __init__(self, proto, tensors: Tensors, limits: Limits):
         self.proto, self.tensors, self.limits = proto, tensors, limits
@@ -128,10 +54,10 @@ class _Loader:
         # Bodies that the standard gives hold their content, never the number of one in the file.
         self.standard = Attributes(Tensors(None, None, tensors.external, limits), self.dims)
         self.types: dict[Value, str] = {}
-        self.functions: dict[tuple[str, str, str], RawFunction] = {}
-        self.standard_bodies: dict[tuple, RawFunction] = {}
+        self.functions = read_functions(proto.functions, limits)
+        self.standard_functions = StandardFunctions(self.types, tensors)
         self.prefixes: dict[str, int] = {}
-        self.stack: list[_Frame] = []
+        self.stack: list[Frame] = []
         self.count = 0
 
     # The model as a whole.
@@ -141,8 +67,7 @@ class _Loader:
         if proto.ir_version not in IR_VERSIONS:
             raise UnsupportedError(f"ir_version is {proto.ir_version}; {IR_VERSIONS[0]} to {IR_VERSIONS[-1]} are "
                                    "supported")
-        opsets = self.imports(proto.opset_import, "the model")
-        self.read_functions()
+        opsets = imports(proto.opset_import, "the model")
         raw = read(proto.graph)
         check_calls(raw, self.functions, self.limits)
         frame = self.enter(raw, None, opsets, self.finish_body)
@@ -151,70 +76,17 @@ class _Loader:
             v for v in (frame.scope.names[text(i.name)] for i in proto.graph.input) if v not in inputs]
         while self.stack:
             self.step(self.stack[-1])
-        self.check_training()
+        check_training(proto)
         return Model(
             frame.graph, opsets, proto.ir_version, text(proto.producer_name), text(proto.producer_version),
             text(proto.domain), proto.model_version, text(proto.doc_string),
-            {text(p.key): text(p.value) for p in proto.metadata_props}, overridable, self.claims(proto.graph.output),
-            text(proto.graph.doc_string), self.dims.denotations)
-
-    def imports(self, entries, whose: str) -> dict[str, int]:
-        """{domain: version} of opset_import."""
-        opsets: dict[str, int] = {}
-        for entry in entries:
-            domain = standard(text(entry.domain))
-            if opsets.setdefault(domain, entry.version) != entry.version:
-                raise ModelError(f"{whose} imports two opsets of domain {show(domain or 'ai.onnx')}: {opsets[domain]} "
-                                 f"and {entry.version}")
-        if not 1 <= opsets.get("", 1) <= MAX_OPSET:
-            raise UnsupportedError(f"{whose} imports opset {opsets['']} of domain 'ai.onnx'; 1 to {MAX_OPSET} are "
-                                   "supported")
-        return opsets
-
-    def read_functions(self) -> None:
-        protos = self.proto.functions
-        if len(protos) > self.limits.max_functions:
-            raise LimitError(f"the model has {len(protos)} functions, and limits.max_functions is "
-                             f"{self.limits.max_functions}")
-        for proto in protos:
-            function = RawFunction(proto)
-            if function.key in self.functions:
-                raise ModelError(f"function {function} is defined twice")
-            for what, names in (("input", function.inputs), ("output", function.outputs)):
-                if len(set(names)) < len(names) or "" in names:
-                    raise ModelError(f"function {function}: its {what}s {show(names)} are empty or given twice")
-            function.opsets = self.imports(proto.opset_import, f"function {function}")
-            self.functions[function.key] = function
-
-    def claims(self, infos) -> dict[str, Fact]:
-        """What the model says of its outputs, where it says something that can be told."""
-        found = {}
-        for info in infos:
-            if info.type.WhichOneof("value") in ("tensor_type", "sequence_type", "optional_type"):
-                name = text(info.name)
-                found[name] = self.dims.fact(info.type, f"graph output {show(name)}")
-        return found
-
-    def check_training(self) -> None:
-        """Bindings of training_info must name initializers and outputs that are there."""
-        weights = {text(t.name) for t in self.proto.graph.initializer}
-        for info in self.proto.training_info:
-            known = weights | {text(t.name) for t in info.algorithm.initializer}
-            for what, bindings, graph in (("initialization", info.initialization_binding, info.initialization),
-                                          ("update", info.update_binding, info.algorithm)):
-                outputs = {text(o.name) for o in graph.output}
-                for entry in bindings:
-                    if text(entry.key) not in known:
-                        raise ModelError(f"training_info: {what}_binding of {show(text(entry.key))}, which is no "
-                                         "initializer")
-                    if text(entry.value) not in outputs:
-                        raise ModelError(f"training_info: {what}_binding to {show(text(entry.value))}, which is no "
-                                         "output of its graph")
+            {text(p.key): text(p.value) for p in proto.metadata_props}, overridable,
+            claims(proto.graph.output, self.dims), text(proto.graph.doc_string), self.dims.denotations)
 
     # Graphs, bodies and functions.
 
-    def enter(self, raw: RawGraph, outer: _Frame | None, opsets: Mapping[str, int],
-              done: Callable[[_Frame], None]) -> _Frame:
+    def enter(self, raw: RawGraph, outer: Frame | None, opsets: Mapping[str, int],
+              done: Callable[[Frame], None]) -> Frame:
         """Puts a graph or body on the stack, its inputs and initializers made."""
         where = f"graph {show(raw.name)}: " if outer else ""
         graph, names, proto = Graph(raw.name), {}, raw.proto
@@ -243,7 +115,7 @@ class _Loader:
             else:
                 names[name] = self.value(fact, prefix + name)
                 graph.inputs.append(names[name])
-        frame = _Frame(raw, graph, _Scope(names, outer.scope if outer else None), opsets, done,
+        frame = Frame(raw, graph, Scope(names, outer.scope if outer else None), opsets, done,
                        prefix=prefix, attributes=attributes)
         if outer is not None:
             frame.depth, frame.calls, frame.given = outer.depth + 1, outer.calls, outer.given
@@ -271,7 +143,7 @@ class _Loader:
         if not fits:
             raise ModelError(f"{where}graph input {show(value.name)} is declared as {fact}, its initializer is {mine}")
 
-    def finish_body(self, frame: _Frame) -> None:
+    def finish_body(self, frame: Frame) -> None:
         """Binds the outputs of a graph or body, and holds the types it declares against those that follow."""
         graph, proto = frame.graph, frame.raw.proto
         where = f"graph {show(graph.name)}: " if frame.depth else ""
@@ -290,7 +162,7 @@ class _Loader:
                         raise ModelError(f"{where}{what} {show(text(info.name))} is declared as {declared}, but it is "
                                          f"{found}")
 
-    def copy(self, frame: _Frame, value: Value, name: str) -> Value:
+    def copy(self, frame: Frame, value: Value, name: str) -> Value:
         """The same value under another name, by an Identity."""
         registration = self.registration("Identity", "", 1, f"value {show(name)}")
         node = Node(OnnxOp("Identity", "", 1, {}, registration), (value,), (), name, f"node {show(name)} (Identity-1)")
@@ -303,7 +175,7 @@ class _Loader:
 
     # Nodes.
 
-    def step(self, frame: _Frame) -> None:
+    def step(self, frame: Frame) -> None:
         """Makes nodes of the frame until it ends, or until a body or function has to be made first."""
         nodes = frame.raw.nodes
         while frame.at < len(nodes):
@@ -322,12 +194,12 @@ class _Loader:
         self.stack.pop()
         frame.done(frame)
 
-    def enter_bodies(self, frame: _Frame, node: RawNode) -> bool:
+    def enter_bodies(self, frame: Frame, node: RawNode) -> bool:
         """Puts the bodies of the node at hand on the stack; False once all are done."""
         for attribute in node.attributes:
             for raw in attribute.graphs:
                 if id(raw) not in frame.bodies:
-                    def done(inner: _Frame, raw=raw) -> None:
+                    def done(inner: Frame, raw=raw) -> None:
                         self.finish_body(inner)
                         frame.bodies[id(raw)] = inner.graph
 
@@ -337,10 +209,10 @@ class _Loader:
         return False
 
     @staticmethod
-    def version(frame: _Frame, node: RawNode) -> int | None:
+    def version(frame: Frame, node: RawNode) -> int | None:
         return frame.opsets.get(node.domain)
 
-    def origin(self, frame: _Frame, node: RawNode, version: int | None) -> str:
+    def origin(self, frame: Frame, node: RawNode, version: int | None) -> str:
         schema = onnx_schema.find(node.op_type, node.domain, version) if version else None
         shown = schema.since if schema else version
         op_type = node.op_type if len(node.op_type) < 100 and node.op_type.isidentifier() else show(node.op_type, 100)
@@ -354,7 +226,7 @@ class _Loader:
                                    "is not supported")
         return found
 
-    def node(self, frame: _Frame, node: RawNode) -> bool:
+    def node(self, frame: Frame, node: RawNode) -> bool:
         """Makes one node; True if it is a call whose body is now on the stack."""
         function = self.functions.get((node.domain, node.op_type, node.overload))
         version = self.version(frame, node)
@@ -382,7 +254,7 @@ class _Loader:
             onnx_schema.check_bodies(schema, inputs, node.outputs, given, self.types, origin)
         registration = resolve(node.op_type, node.domain, version)
         if registration is None:
-            found = schema and self.standard_function(node, schema, version, inputs, given, origin)
+            found = schema and self.standard_functions.of(node, schema, version, inputs, given, origin)
             if not found:
                 registration = self.registration(node.op_type, node.domain, version, origin)
             self.call(frame, node, found, inputs, given, origin, self.standard)
@@ -403,7 +275,7 @@ class _Loader:
             made.outputs.append(value)
         return False
 
-    def define(self, frame: _Frame, name: str, value: Value | None, origin: str) -> None:
+    def define(self, frame: Frame, name: str, value: Value | None, origin: str) -> None:
         if frame.scope.outer is not None and name in frame.scope.outer:
             before = frame.scope[name]
             by = before.producer.origin if before is not None and before.producer is not None else "an input or " \
@@ -417,7 +289,7 @@ class _Loader:
             raise ModelError(f"{origin}: opset_import does not name domain {show(node.domain or 'ai.onnx')}")
         return NEWEST
 
-    def inputs(self, frame: _Frame, node: RawNode, origin: str) -> list[Value | None]:
+    def inputs(self, frame: Frame, node: RawNode, origin: str) -> list[Value | None]:
         found: list[Value | None] = []
         for i, name in enumerate(node.inputs):
             if not name:
@@ -430,7 +302,7 @@ class _Loader:
             found.pop()
         return found
 
-    def given(self, frame: _Frame, node: RawNode, origin: str) -> dict[str, tuple[int, Any, Any]]:
+    def given(self, frame: Frame, node: RawNode, origin: str) -> dict[str, tuple[int, Any, Any]]:
         """{name: (type, value, AttributeProto)} of the node, references replaced."""
         found: dict[str, tuple[int, Any, Any]] = {}
         for raw in node.attributes:
@@ -471,48 +343,7 @@ class _Loader:
                 shown = ", ".join(sorted(registration.attributes)) or "none"
                 raise UnsupportedError(f"{origin}: attribute {show(name)} is not supported; supported are {shown}")
 
-    # Functions.
-
-    def standard_function(self, node: RawNode, schema, version: int, inputs, given, origin: str) -> RawFunction | None:
-        """The function that defines an operator of the standard, or None."""
-        key = (node.op_type, node.domain, version)
-        if key in self.standard_bodies:
-            return self.standard_bodies[key]
-
-        def types():
-            for value in inputs:
-                kind = "" if value is None else self.types.get(value)
-                if kind is None:
-                    raise UnsupportedError(f"{origin}: operator {node.op_type} is only supported where the type of "
-                                           f"{show(value.name)} follows from the model without running it")
-                yield type_proto(kind, value.fact) if value else onnx_schema.no_type()
-
-        proto = onnx_schema.body(schema, version, lambda: self.proto_of(node, inputs, given), types, origin)
-        if proto is None:
-            return None
-        function = RawFunction(proto)
-        function.opsets = self.imports(proto.opset_import, f"{origin}: its body")
-        function.defaults |= onnx_schema.defaults(schema)
-        function.attributes |= set(schema.attributes)
-        if not onnx_schema.depends_on_context(schema, version):
-            self.standard_bodies[key] = function
-        return function
-
-    def proto_of(self, node: RawNode, inputs, given):
-        """The node as the standard's function builders take it: all attributes in it, tensors with their content."""
-        from onnx import NodeProto
-
-        proto = NodeProto(op_type=node.op_type, domain=node.domain, name=node.name)
-        proto.input.extend("" if v is None else n for v, n in zip(inputs, node.inputs, strict=False))
-        proto.output.extend(node.outputs)
-        for name, (_, _, attribute) in given.items():
-            new = proto.attribute.add()
-            new.CopyFrom(attribute)
-            new.name = name
-            self.tensors.restore(new)
-        return proto
-
-    def call(self, frame: _Frame, node: RawNode, function: RawFunction, inputs, given, origin: str,
+    def call(self, frame: Frame, node: RawNode, function: RawFunction, inputs, given, origin: str,
              attributes: Attributes) -> None:
         """Puts the body of a function on the stack, with its inputs bound."""
         for what, names, count in (("inputs", function.inputs, len(inputs)),
@@ -534,7 +365,7 @@ class _Loader:
         wanted = {inner: frame.renamed.get(name) or around + name
                   for inner, name in zip(function.outputs, node.outputs, strict=False) if name}
 
-        def done(inner: _Frame) -> None:
+        def done(inner: Frame) -> None:
             claimed: set[Value] = set()
             for formal, name in zip(function.outputs, node.outputs, strict=False):
                 if name:
@@ -549,7 +380,7 @@ class _Loader:
                     self.define(frame, name, value, origin)
 
         opsets = {**frame.opsets, **function.opsets}
-        inner = _Frame(function.body, frame.graph, _Scope(names), opsets, done, frame.depth, frame.calls + 1, given,
+        inner = Frame(function.body, frame.graph, Scope(names), opsets, done, frame.depth, frame.calls + 1, given,
                        self.prefix(around + node.label), attributes, wanted)
         function.body.order(lambda n: self.origin(inner, n, self.version(inner, n)))
         self.stack.append(inner)

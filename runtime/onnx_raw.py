@@ -1,4 +1,4 @@
-"""The protobuf skeleton as plain Python: nodes, bodies and functions, in an order that can be run.
+"""The protobuf skeleton as plain Python: nodes and bodies, in an order that can be run.
 
 One node of the file becomes one RawNode, however often a function that holds it is inlined. Nothing here recurses.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from cynfer.ops.errors import LimitError, ModelError, show
+from cynfer.ops.errors import ModelError, show
 
 _GRAPH, _GRAPHS = 5, 10
 
@@ -35,7 +35,7 @@ class RawNode:
     def __init__(self, proto):
         self.op_type = text(proto.op_type)
         self.domain = standard(text(proto.domain))
-        self.overload = text(proto.overload) if _overloads(proto) else ""
+        self.overload = overload(proto)
         self.name = text(proto.name)
         self.inputs = [text(s) for s in proto.input]
         self.outputs = [text(s) for s in proto.output]
@@ -70,28 +70,6 @@ class RawGraph:
             self.ordered = True
 
 
-class RawFunction:
-    """A function: its body, formal names, attribute names and defaults, and its own opsets."""
-
-    def __init__(self, proto):
-        self.name, self.domain = text(proto.name), standard(text(proto.domain))
-        self.overload = text(proto.overload) if _overloads(proto) else ""
-        self.inputs = [text(s) for s in proto.input]
-        self.outputs = [text(s) for s in proto.output]
-        self.defaults = {a.name: a for a in map(RawAttribute, getattr(proto, "attribute_proto", ()))}
-        self.attributes = {text(s) for s in proto.attribute} | set(self.defaults)
-        self.opsets: dict[str, int] = {}
-        self.body = read(proto, self.inputs)
-
-    @property
-    def key(self) -> tuple[str, str, str]:
-        """What calls name."""
-        return self.domain, self.name, self.overload
-
-    def __str__(self) -> str:
-        return show(":".join(p for p in self.key if p))
-
-
 def text(s) -> str:
     """protobuf gives bytes for text that is not UTF-8."""
     return s if type(s) is str else s.decode("utf-8", "surrogateescape")
@@ -102,8 +80,9 @@ def standard(domain: str) -> str:
     return "" if domain == "ai.onnx" else domain
 
 
-def _overloads(proto) -> bool:
-    return hasattr(proto, "overload")
+def overload(proto) -> str:
+    """Which of several functions of one name; older packages have no such field."""
+    return text(getattr(proto, "overload", ""))
 
 
 def read(proto, given: Iterable[str] | None = None) -> RawGraph:
@@ -191,49 +170,3 @@ def walk(graph: RawGraph) -> Iterator[RawNode]:
             yield node
             for attribute in node.attributes:
                 stack += attribute.graphs
-
-
-def check_calls(top: RawGraph, functions: dict[tuple[str, str, str], RawFunction], limits) -> None:
-    """Counts what inlining would make, before anything is inlined.
-
-    Raises ModelError for recursion, LimitError for too deep calls or too many nodes.
-    """
-    if not functions:
-        return
-    calls = {key: [n for n in map(_callee, walk(f.body)) if n in functions] for key, f in functions.items()}
-    sizes = {key: sum(1 for _ in walk(f.body)) for key, f in functions.items()}
-    most = limits.max_nodes + 1
-    cost: dict[tuple, int] = {}
-    depth: dict[tuple, int] = {}
-    for start in functions:
-        stack = [] if start in cost else [(start, iter(dict.fromkeys(calls[start])))]
-        path = {start: None} if stack else {}
-        while stack:
-            key, rest = stack[-1]
-            callee = next((c for c in rest if c not in cost), None)
-            if callee is None:
-                stack.pop()
-                del path[key]
-                cost[key] = min(most, sizes[key] + sum(cost[c] for c in calls[key]))
-                depth[key] = 1 + max((depth[c] for c in calls[key]), default=0)
-            elif callee in path:
-                names = [str(functions[k]) for k in path]
-                first = names.index(str(functions[callee]))
-                raise ModelError(f"functions call each other in a circle: {chain([*names[first:], names[first]])}")
-            else:
-                path[callee] = None
-                stack.append((callee, iter(dict.fromkeys(calls[callee]))))
-    total = 0
-    for node in walk(top):
-        key = _callee(node)
-        total += 1 + cost.get(key, 0)
-        if depth.get(key, 0) > limits.max_call_depth:
-            raise LimitError(f"node {show(node.label)}: calls of function {functions[key]} nest {depth[key]} deep, and "
-                             f"limits.max_call_depth is {limits.max_call_depth}")
-        if total >= most and key in functions:
-            raise LimitError(f"node {show(node.label)}: inlining function {functions[key]} makes over "
-                             f"{limits.max_nodes} nodes, and limits.max_nodes is {limits.max_nodes}")
-
-
-def _callee(node: RawNode) -> tuple[str, str, str]:
-    return node.domain, node.op_type, node.overload
