@@ -3,19 +3,20 @@
 
 Sizes, for every kernel and function here, `n` =
     N, C, IH, IW, O, OH, OW, KH, KW, stride h, w, dilation h, w, pad top, left, groups, count, (kind, operand) * count
-C and O count all groups; with groups > 1, C/groups and O/groups must be multiples of 16 (`f32_pack_conv_c16` turns
-smaller groups into such). What pads at the bottom and right are follows from OH and OW. `f` = two scalars per epilogue
-step. A 1-D convolution has IH = OH = KH = 1.
+C and O count all groups; with groups > 1, C/groups and O/groups must be multiples of 16. Fewer channels per group: run
+the largest divisor G of the model's groups for which they are (or 1), with weights packed for G. What the pads at the
+bottom and right are follows from OH and OW. C, kernel, strides and dilations are at least 1. `f` = two scalars per epilogue
+step. A 1-D convolution has IH = OH = KH = 1. Few input channels in plain layout: stem.pyx. One input channel per output
+channel: depthwise.pyx.
 
 f32_conv_c16: p = x, w, bias or None, y, epilogue operands...
-    w: from f32_pack_conv_c16. bias: O values, zero-padded to a multiple of 16 (per group a multiple anyway).
+    w: from f32_pack_conv_c16. bias: O values, zero-padded to a multiple of 16.
     Channels past C in x may hold any finite value. Channels past O in y are the epilogue of 0.
     y must not overlap x. An ADD operand may be y itself if it is the first step.
     Private scratch: `scratch_bytes(n)`. No shared buffer.
 f32_pack_conv_c16: p = w [O][C/g][KH][KW], packed; n = O, C/g, KH, KW, g, G.
     G groups (a divisor of g) will be run by the kernel; products between different true groups get weight zero.
     packed: `packed_floats(n)` floats = [G][ceil(O/G/32)][ceil(C/G/16)][KH][KW][16 in][32 out], zero-filled.
-Few input channels in plain layout: stem.pyx. One input channel per output channel: depthwise.pyx.
 
 How f32_conv_c16 works. The work is cut into bands of output pixels that fit the second-level cache; a band into
 K blocks of at most 256 products; for each K block the input it needs is copied with its zero border to the scratch
@@ -23,9 +24,9 @@ K blocks of at most 256 products; for each K block the input it needs is copied 
 its weights lie in the first-level cache. A copy puts what one tile reads one after the other: column phases for
 strides, and for narrow outputs one copy per kernel column, which makes all rows one long row.
 """
-from libc.stdint cimport int64_t
 from libc.math cimport INFINITY
 from libc.stddef cimport size_t
+from libc.stdint cimport int64_t
 from cynfer.ops.kernels.abi cimport Args, Ctl, cyn_share, cyn_stop
 from cynfer.ops.kernels.epilogue cimport (
     CYN_ADD, CYN_ADD_CHANNEL, CYN_ADD_SCALAR, CYN_CLIP, CYN_ELU, CYN_GELU, CYN_HARDSIGMOID, CYN_HARDSWISH, CYN_LEAKY,
@@ -86,6 +87,11 @@ cdef inline int64_t up(int64_t a, int64_t b) noexcept nogil:
 cdef inline int64_t pieces(int64_t total, int64_t most) noexcept nogil:
     """The largest piece when total is cut evenly into pieces of at most `most`."""
     return up(total, up(total, most))
+
+
+cdef inline bint empty(const int64_t* n) noexcept nogil:
+    """Nothing to compute (the output has no elements)."""
+    return n[0] == 0 or n[4] == 0 or n[5] == 0 or n[6] == 0
 
 
 cdef void plan(Plan* s, const int64_t* n) noexcept nogil:
@@ -278,6 +284,8 @@ cdef int f32_conv_c16(const Args* a, Ctl* ctl, int tid, int nt) noexcept nogil:
     cdef float lo = 0, hi = INFINITY
     cdef const float* base
     cdef const float* weights
+    if empty(a.n):
+        return 0
     plan(&s, a.n)
     ntap = s.KH * s.KW
     copy = <float*> (a.scratch + up(ntap * 8, 64) * 64)
@@ -409,6 +417,8 @@ def scratch_bytes(n) -> int:
     cdef Plan s
     for i in range(16):
         sizes[i] = n[i]
+    if empty(sizes):
+        return 0
     plan(&s, sizes)
     return up(s.KH * s.KW * 8, 64) * 64 + copy_floats(&s) * 4
 

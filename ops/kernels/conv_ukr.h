@@ -30,7 +30,9 @@ typedef struct ConvTile {
     int far_output;          /* nonzero: y is in memory or the last cache; prefetch what later tiles will write */
 } ConvTile;
 
-typedef void (*ConvTileFn)(const ConvTile *t, const float *x, const float *w, float *y, const char *next, int64_t lines);
+/* Prefetches `lines` cache lines from next on with every (input block, tap). */
+typedef void (*ConvTileFn)(
+    const ConvTile *t, const float *x, const float *w, float *y, const char *next, int64_t lines);
 
 #define CONV_ALL(M) M(0) M(1) M(2) M(3) M(4) M(5) M(6) M(7) M(8) M(9) M(10) M(11) M(12) M(13)
 
@@ -135,8 +137,8 @@ static inline __attribute__((always_inline)) void conv_tile(
 }
 
 #define TILE(P, B, KIND, PLAIN) \
-    static __attribute__((noinline)) void KIND##_##P##x##B(const ConvTile *t, const float *x, const float *w, float *y, \
-                                                           const char *next, int64_t lines) { \
+    static __attribute__((noinline)) void KIND##_##P##x##B( \
+            const ConvTile *t, const float *x, const float *w, float *y, const char *next, int64_t lines) { \
         conv_tile(P, B, PLAIN, t, x, w, y, next, lines); \
     }
 #if CONV_PIXELS == 14

@@ -6,8 +6,8 @@ f32_conv_dw_c16: p = x, w, bias or None (zero-padded to a multiple of 16), y, ep
     an ADD operand may be y itself if it is the first step. No scratch.
 f32_pack_conv_dw: p = w [C][1][KH][KW], packed; n = C, KH, KW. packed = [ceil(C/16)][KH][KW][16], zero-filled.
 
-Rows of three and five taps at stride 1 and 2 have tiles of their own; anything else goes pixel by pixel. Columns outside
-of the input read zeros; rows outside are left out.
+Rows of three and five taps at stride 1 and 2 have tiles of their own; anything else goes pixel by pixel. Columns
+outside of the input read zeros; rows outside are left out.
 """
 from libc.math cimport INFINITY
 from libc.stddef cimport size_t

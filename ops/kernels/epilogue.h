@@ -100,7 +100,9 @@ static __attribute__((noinline)) void CYN_EPI_(cyn_epilogue_rows)(
             case CYN_LEAKY: EACH(x < 0 ? u * x : x); break;
             case CYN_SIGMOID: EACH(CYN_EPI_(CYN_EPI_SIGMOID)(x)); break;
             case CYN_TANH: EACH(CYN_EPI_(CYN_EPI_TANH)(x)); break;
-            case CYN_HARDSIGMOID: EACH((u * x + v < 0 ? 0 : u * x + v) > 1 ? 1 : (u * x + v < 0 ? 0 : u * x + v)); break;
+            case CYN_HARDSIGMOID:
+                EACH((u * x + v < 0 ? 0 : u * x + v) > 1 ? 1 : (u * x + v < 0 ? 0 : u * x + v));
+                break;
             case CYN_HARDSWISH: {
                 const T sixth = (T)(1.0 / 6.0), half = (T)0.5;
                 EACH(x * ((sixth * x + half < 0 ? 0 : sixth * x + half) > 1 ? 1

@@ -53,6 +53,11 @@ cdef inline int64_t copied_rows(const Plan* s, int64_t rows) noexcept nogil:
     return (rows - 1) * s.SH + (s.KH - 1) * s.DH + 1
 
 
+cdef inline bint empty(const int64_t* n) noexcept nogil:
+    """Nothing to compute (the output has no elements)."""
+    return n[0] == 0 or n[4] == 0 or n[5] == 0 or n[6] == 0
+
+
 cdef void plan(Plan* s, const int64_t* n) noexcept nogil:
     cdef int64_t row_bytes
     s.N = n[0]; s.C = n[1]; s.IH = n[2]; s.IW = n[3]; s.O = n[4]; s.OH = n[5]; s.OW = n[6]; s.KH = n[7]; s.KW = n[8]
@@ -101,6 +106,8 @@ cdef int f32_conv_stem(const Args* a, Ctl* ctl, int tid, int nt) noexcept nogil:
     cdef float zeros[32]
     cdef int64_t u, u0, u1, image, y0, rows, i, j, k, c, r, t, b, q, ntiles, ocb, plane, at, k0, blocks, done = 0
     cdef int add = 0, bounds = 0, last
+    if empty(a.n):
+        return 0
     plan(&s, a.n)
     copy = <float*> (a.scratch + up(s.K * 8, 64) * 64)
     for i in range(32):
@@ -186,6 +193,8 @@ def scratch_bytes(n) -> int:
     cdef Plan s
     for i in range(16):
         sizes[i] = n[i]
+    if empty(sizes):
+        return 0
     plan(&s, sizes)
     return up(s.K * 8, 64) * 64 + copy_floats(&s) * 4
 

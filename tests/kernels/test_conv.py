@@ -196,3 +196,11 @@ def test_add_operand_may_be_the_output():
         machine.call("f32_conv_c16", [blocked(x), packed, full, z, z], sizes_, [0.0] * 4,
                      scratch=conv.scratch_bytes(sizes_))
         assert np.array_equal(apart, z), isa
+
+
+@pytest.mark.parametrize("shape", [(0, 16, 5, 5), (1, 16, 0, 5)])
+def test_empty_output_is_left_alone(shape):
+    n = [*shape, 16, *shape[2:], 1, 1, 1, 1, 1, 1, 0, 0, 1, 0]
+    x, w, y = np.empty(0, np.float32), np.zeros(512, np.float32), np.empty(0, np.float32)
+    for isa in runnable():
+        Machine(isa).call("f32_conv_c16", [x, w, None, y], n, scratch=conv.scratch_bytes(n), threads=2)

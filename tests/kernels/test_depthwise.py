@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
+from kernels.test_conv import blocked, plain, reference, sizes
 
 from cynfer.ops.kernels import _conv_base as conv
 from cynfer.ops.machine import Machine, runnable
-from kernels.test_conv import blocked, plain, reference, sizes
 
 E = conv.EPILOGUE
 CASES = {  # N, C, H, W, kernel, stride, dilation, pads
