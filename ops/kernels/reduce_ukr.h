@@ -1,7 +1,7 @@
 /* Reductions over rows of up to 64 neighbouring columns. Sums are in blocks of 32 rows, the blocks in float64. */
 #ifndef CYNFER_REDUCE_UKR_H
 #define CYNFER_REDUCE_UKR_H
-#include "lanes.h"
+#include "lanes_exp.h"
 #include "vmath.h"
 
 #define REDUCE_EXP_f32 cyn_exp_f32
@@ -39,16 +39,6 @@ static inline double sum_power_row_##t(const T *x, int64_t n, double p) { \
     double total = 0; \
     for (int64_t i = 0; i < n; i++) total += pow(fabs(x[i]), p); \
     return total; \
-} \
-static inline double sum_exp_row_##t(const T *x, int64_t n, T m) { \
-    double total = 0; \
-    T e[1024]; \
-    for (int64_t i = 0; i < n; i += 1024) { \
-        int64_t k = n - i < 1024 ? n - i : 1024; \
-        for (int64_t j = 0; j < k; j++) e[j] = REDUCE_EXP_##t(x[i + j] - m); \
-        total += sum_row_##t(e, k, 0); \
-    } \
-    return total; \
 }
 
 /* The sums of x - c and of its square, in the order of LANES_SUM. With c near the mean nothing cancels. */
@@ -59,7 +49,7 @@ static void moments_row_##t(const T *x, int64_t n, T c, double *first, double *s
     *first = *second = 0; \
     while (n > 0) { \
         int64_t m = n < 1024 ? n : 1024, i = 0; \
-        T r[32], s[32]; \
+        T r[16], s[16]; \
         lanes_##t a[G], b[G]; \
         for (int g = 0; g < G; g++) a[g] = b[g] = lanes_all_##t(0); \
         for (; i + 32 <= m; i += 32) \
@@ -74,9 +64,12 @@ static void moments_row_##t(const T *x, int64_t n, T c, double *first, double *s
                 a[g] += v; \
                 b[g] += v * v; \
             } \
-        for (int g = 0; g < G; g++) { lanes_store_##t(r + g * L, a[g]); lanes_store_##t(s + g * L, b[g]); } \
-        for (int h = 16; h; h >>= 1) \
-            for (int j = 0; j < h; j++) { r[j] += r[j + h]; s[j] += s[j + h]; } \
+        for (int g = 0; g < G / 2; g++) { \
+            lanes_store_##t(r + g * L, a[g] + a[g + G / 2]); \
+            lanes_store_##t(s + g * L, b[g] + b[g + G / 2]); \
+        } \
+        LANES_HALVES(r, LANES_PLUS); \
+        LANES_HALVES(s, LANES_PLUS); \
         *first += r[0]; \
         *second += s[0]; \
         x += m; n -= m; \
@@ -94,7 +87,7 @@ static double fold_row_##t(int map, const T *x, int64_t n, double p) { \
     case FOLD_ABS: return sum_abs_row_##t(x, n, 0); \
     case FOLD_SQUARE: return sum_square_row_##t(x, n, (T)p); \
     case FOLD_POWER: return sum_power_row_##t(x, n, p); \
-    case FOLD_EXP: return sum_exp_row_##t(x, n, (T)p); \
+    case FOLD_EXP: return exp_row_##t(x, 0, n, (T)p); \
     default: return sum_row_##t(x, n, 0); \
     } \
 } \

@@ -1,46 +1,18 @@
 /* Softmax of one row, and of up to 64 neighbouring columns at a time. Sums of columns are in blocks of 128. */
 #ifndef CYNFER_SOFTMAX_UKR_H
 #define CYNFER_SOFTMAX_UKR_H
-#include "lanes.h"
+#include "lanes_exp.h"
 #include "vmath.h"
 
 #define SOFTMAX_EXP_f32 cyn_exp_f32
 #define SOFTMAX_EXP_f64 exp
 
 #define SOFTMAX_BOTH(T, t) \
-/* y = exp(x - m), if y is given; returns the sum, in the order of LANES_SUM. y may be x. */ \
-static inline double exp_row_##t(const T *x, T *y, int64_t n, T m) { \
-    enum { L = LANES_BYTES / sizeof(T), G = 32 / L }; \
-    double total = 0; \
-    while (n > 0) { \
-        int64_t k = n < 1024 ? n : 1024, i = 0; \
-        lanes_##t a[G]; \
-        T e[32]; \
-        for (int g = 0; g < G; g++) a[g] = lanes_all_##t(0); \
-        for (; i + 32 <= k; i += 32) { \
-            for (int j = 0; j < 32; j++) e[j] = SOFTMAX_EXP_##t(x[i + j] - m); \
-            for (int g = 0; g < G; g++) a[g] += lanes_load_##t(e + g * L); \
-            if (y) for (int g = 0; g < G; g++) lanes_store_##t(y + i + g * L, lanes_load_##t(e + g * L)); \
-        } \
-        if (i < k) { \
-            for (int j = 0; j < 32; j++) e[j] = -INFINITY; \
-            for (int64_t j = 0; j < k - i; j++) e[j] = x[i + j]; \
-            for (int j = 0; j < 32; j++) e[j] = SOFTMAX_EXP_##t(e[j] - m); \
-            for (int g = 0; g < G; g++) a[g] += lanes_load_##t(e + g * L); \
-            if (y) for (int64_t j = 0; j < k - i; j++) y[i + j] = e[j]; \
-        } \
-        for (int g = 0; g < G; g++) lanes_store_##t(e + g * L, a[g]); \
-        for (int h = 16; h; h >>= 1) \
-            for (int j = 0; j < h; j++) e[j] += e[j + h]; \
-        total += e[0]; \
-        x += k; n -= k; \
-        if (y) y += k; \
-    } \
-    return total; \
-} \
 static inline void softmax_row_##t(const T *x, T *y, int64_t n) { \
     T r = (T)(1 / exp_row_##t(x, y, n, max_row_##t(x, n))); \
-    for (int64_t i = 0; i < n; i++) y[i] *= r; \
+    int64_t i = 0, l = LANES_BYTES / sizeof(T); \
+    for (; i + l <= n; i += l) lanes_store_##t(y + i, lanes_load_##t(y + i) * r); \
+    if (i < n) lanes_store_part_##t(y + i, n - i, lanes_part_##t(y + i, n - i, lanes_all_##t(0)) * r); \
 } \
 static inline void log_softmax_row_##t(const T *x, T *y, int64_t n) { \
     T m = max_row_##t(x, n), r = (T)log(exp_row_##t(x, 0, n, m)); \
