@@ -9,8 +9,9 @@ import time
 
 import numpy as np
 import onnxruntime
-from cynfer.ops.machine import Machine
 from onnx import TensorProto, helper, numpy_helper
+
+from cynfer.ops.machine import Machine
 
 ROUNDS = 15
 GEMM = [(128, 768, 768), (128, 3072, 768), (128, 768, 3072), (512, 768, 768), (1, 1000, 2048), (4, 1000, 2048),
