@@ -103,6 +103,26 @@ LANES_PART(double, f64)
     r[0] = JOIN(r[0], r[1]); \
 } while (0)
 #define LANES_PLUS(a, b) ((a) + (b))
+#define LANES_JOIN(name, T, t, JOIN) \
+static inline T lanes_##name##_of_##t(const lanes_##t *a) { \
+    enum { L = LANES_BYTES / sizeof(T) }; \
+    T r[16]; \
+    for (int g = 0; g < 16 / L; g++) lanes_store_##t(r + g * L, a[g]); \
+    LANES_HALVES(r, JOIN); \
+    return r[0]; \
+}
+LANES_JOIN(sum, float, f32, LANES_PLUS)
+LANES_JOIN(sum, double, f64, LANES_PLUS)
+LANES_JOIN(max, float, f32, max_nan_f32)
+LANES_JOIN(max, double, f64, max_nan_f64)
+LANES_JOIN(min, float, f32, min_nan_f32)
+LANES_JOIN(min, double, f64, min_nan_f64)
+#if defined(__AVX512F__)    /* the same halves in registers; NaN takes the way above */
+#define lanes_sum_of_f32(a) _mm512_reduce_add_ps((a)[0])
+#define LANES_ORDERED(a) (_mm512_cmp_ps_mask((a)[0], (a)[0], _CMP_UNORD_Q) == 0)
+#define lanes_max_of_f32(a) (LANES_ORDERED(a) ? _mm512_reduce_max_ps((a)[0]) : (lanes_max_of_f32)(a))
+#define lanes_min_of_f32(a) (LANES_ORDERED(a) ? _mm512_reduce_min_ps((a)[0]) : (lanes_min_of_f32)(a))
+#endif
 
 /* Sums of a row, mapped element by element: 16 lanes (twice) over blocks of 1024, halved as a tree, and the blocks
  * summed in float64. The order depends on n alone. c is the shift of the squares, else 0.
@@ -117,7 +137,6 @@ static inline double name##_##t(const T *x, int64_t n, T c) { \
     lanes_##t k = lanes_all_##t(c); \
     while (n > 0) { \
         int64_t m = n < 1024 ? n : 1024, i = 0; \
-        T r[16]; \
         lanes_##t a[G], b[G]; \
         for (int g = 0; g < G; g++) a[g] = b[g] = lanes_all_##t(0); \
         for (; i + 32 <= m; i += 32) \
@@ -133,9 +152,8 @@ static inline double name##_##t(const T *x, int64_t n, T c) { \
                 a[g] += MAP(t, v, k); \
                 b[g] += MAP(t, w, k); \
             } \
-        for (int g = 0; g < G; g++) lanes_store_##t(r + g * L, a[g] + b[g]); \
-        LANES_HALVES(r, LANES_PLUS); \
-        total += r[0]; \
+        for (int g = 0; g < G; g++) a[g] += b[g]; \
+        total += lanes_sum_of_##t(a); \
         x += m; n -= m; \
     } \
     return total; \
@@ -143,7 +161,6 @@ static inline double name##_##t(const T *x, int64_t n, T c) { \
 #define LANES_EXTREME(name, T, t, first) \
 static inline T name##_row_##t(const T *x, int64_t n) { \
     enum { L = LANES_BYTES / sizeof(T), G = 16 / L, P = 2 }; \
-    T r[16]; \
     lanes_##t a[P][G]; \
     int64_t i = 0; \
     for (int q = 0; q < P; q++) for (int g = 0; g < G; g++) a[q][g] = lanes_all_##t(first); \
@@ -157,9 +174,8 @@ static inline T name##_row_##t(const T *x, int64_t n) { \
                 int64_t j = q * 16 + g * L; \
                 a[q][g] = lanes_##name##_##t(a[q][g], lanes_part_##t(x + i + j, n - i - j, lanes_all_##t(first))); \
             } \
-    for (int g = 0; g < G; g++) lanes_store_##t(r + g * L, lanes_##name##_##t(a[0][g], a[1][g])); \
-    LANES_HALVES(r, name##_nan_##t); \
-    return r[0]; \
+    for (int g = 0; g < G; g++) a[0][g] = lanes_##name##_##t(a[0][g], a[1][g]); \
+    return lanes_##name##_of_##t(a[0]); \
 }
 #define LANES_ROWS(T, t) \
 LANES_SUM(sum_row, T, t, LANES_ID) \

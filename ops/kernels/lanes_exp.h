@@ -50,7 +50,6 @@ static inline double exp_row_##t(const T *x, T *y, int64_t n, T m) { \
     while (n > 0) { \
         int64_t k = n < 1024 ? n : 1024, i = 0; \
         lanes_##t a[G], e; \
-        T s[16]; \
         for (int g = 0; g < G; g++) a[g] = lanes_all_##t(0); \
         for (; i + 32 <= k; i += 32) \
             for (int g = 0; g < G; g++) { \
@@ -63,9 +62,8 @@ static inline double exp_row_##t(const T *x, T *y, int64_t n, T m) { \
             a[g] += e; \
             if (y) lanes_store_part_##t(y + i + g * L, k - i - g * L, e); \
         } \
-        for (int g = 0; g < G / 2; g++) lanes_store_##t(s + g * L, a[g] + a[g + G / 2]); \
-        LANES_HALVES(s, LANES_PLUS); \
-        total += s[0]; \
+        for (int g = 0; g < G / 2; g++) a[g] += a[g + G / 2]; \
+        total += lanes_sum_of_##t(a); \
         x += k; n -= k; \
         if (y) y += k; \
     } \

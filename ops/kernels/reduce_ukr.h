@@ -49,7 +49,6 @@ static void moments_row_##t(const T *x, int64_t n, T c, double *first, double *s
     *first = *second = 0; \
     while (n > 0) { \
         int64_t m = n < 1024 ? n : 1024, i = 0; \
-        T r[16], s[16]; \
         lanes_##t a[G], b[G]; \
         for (int g = 0; g < G; g++) a[g] = b[g] = lanes_all_##t(0); \
         for (; i + 32 <= m; i += 32) \
@@ -64,14 +63,9 @@ static void moments_row_##t(const T *x, int64_t n, T c, double *first, double *s
                 a[g] += v; \
                 b[g] += v * v; \
             } \
-        for (int g = 0; g < G / 2; g++) { \
-            lanes_store_##t(r + g * L, a[g] + a[g + G / 2]); \
-            lanes_store_##t(s + g * L, b[g] + b[g + G / 2]); \
-        } \
-        LANES_HALVES(r, LANES_PLUS); \
-        LANES_HALVES(s, LANES_PLUS); \
-        *first += r[0]; \
-        *second += s[0]; \
+        for (int g = 0; g < G / 2; g++) { a[g] += a[g + G / 2]; b[g] += b[g + G / 2]; } \
+        *first += lanes_sum_of_##t(a); \
+        *second += lanes_sum_of_##t(b); \
         x += m; n -= m; \
     } \
 }
