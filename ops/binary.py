@@ -12,7 +12,7 @@ import numpy as np
 from cynfer.ops.axes import axis_of
 from cynfer.ops.broadcast import broadcast, fits, widen
 from cynfer.ops.cast import Cast, to_integer
-from cynfer.ops.dim import is_known
+from cynfer.ops.dim import Dim, is_known
 from cynfer.ops.dtypes import BOOL, STRING, is_float, prefix
 from cynfer.ops.errors import KernelError, ModelError, show
 from cynfer.ops.half import halves
@@ -28,7 +28,7 @@ class Binary(Op):
 
     @property
     def symbolic(self):
-        return self.kernel in ("add", "sub", "mul", "div")
+        return self.kernel in ("add", "sub", "mul", "div", "equal")
 
     def shapes(self, x, y):
         if x.dtype != y.dtype and self.kernel not in ("pow", "prelu"):
@@ -97,6 +97,27 @@ class Binary(Op):
         return self.kernel
 
 
+def _equal(x, y):
+    if x.dtype == object and any(isinstance(v, Dim) for a in (x, y) for v in a.flat):
+        return np.frompyfunc(_same_size, 2, 1)(x, y).astype(BOOL)
+    return np.equal(x, y)
+
+
+def _same_size(a, b) -> bool:
+    """Whether two sizes are equal; raises TypeError where that depends on the feeds."""
+    if a == b:
+        return True
+    dim, other = (a, b) if isinstance(a, Dim) else (b, a)
+    if isinstance(dim, Dim) and (isinstance(other, Dim) or other >= 0 or not _is_size(dim)):
+        raise TypeError("not known before the feeds are")
+    return False
+
+
+def _is_size(dim: Dim) -> bool:
+    """True if it surely is not negative: a product of names."""
+    return all(n >= 0 and all(isinstance(atom, str) for atom in atoms) for atoms, n in dim.terms)
+
+
 def _first_zero(x, y) -> None:
     """Raises KernelError for the first element of a broadcast integer divisor that is 0."""
     if not y.all() and x.size:
@@ -156,7 +177,7 @@ NUMPY: dict[str, Callable] = {
     "add": np.add, "sub": np.subtract, "mul": np.multiply, "div": _divide, "pow": _power,
     "max": np.maximum, "min": np.minimum, "mod": _remainder(np.mod), "fmod": _remainder(np.fmod),
     "and": np.logical_and, "or": np.logical_or, "xor": np.logical_xor,
-    "equal": np.equal, "less": np.less, "less_equal": np.less_equal,
+    "equal": _equal, "less": np.less, "less_equal": np.less_equal,
     "greater": np.greater, "greater_equal": np.greater_equal,
     "bit_and": np.bitwise_and, "bit_or": np.bitwise_or, "bit_xor": np.bitwise_xor,
     "shift_left": _shift(True), "shift_right": _shift(False),

@@ -35,6 +35,10 @@ class Reduce(Op):
     noop: bool = False
     shape_inputs = (1,)
 
+    @property
+    def symbolic(self):
+        return self.kind in ("sum", "prod")
+
     def over(self, x, axes=None) -> tuple[int, ...] | None:
         """The axes counted from the front for these facts; None where they are not known yet."""
         chosen = self.axes

@@ -7,11 +7,16 @@ from harness import ISAS, by_kernel, by_python, run
 
 from cynfer.ops import binary
 from cynfer.ops.affine import Affine
-from cynfer.ops.binary import Binary
+from cynfer.ops.binary import Binary, Where
 from cynfer.ops.broadcast import broadcast
+from cynfer.ops.cast import Cast
 from cynfer.ops.dim import Dim
+from cynfer.ops.elementwise import Unary
 from cynfer.ops.errors import KernelError, ModelError
+from cynfer.ops.fact import Fact
 from cynfer.ops.machine import Machine
+from cynfer.ops.op import infer
+from cynfer.ops.reduce import Reduce
 from cynfer.ops.strides import walk
 
 INTS = [np.int8, np.int16, np.int32, np.int64, np.uint8, np.uint16, np.uint32, np.uint64]
@@ -180,6 +185,26 @@ def test_broadcast_of_unknown_dimensions():
     assert broadcast((n,), (3,)) == (3,)
     assert broadcast((n,), ()) == (n,)
     assert isinstance(broadcast((n,), (m,))[0], Dim) and broadcast((n,), (m,))[0] not in (n, m)
+
+
+def test_arithmetic_of_unknown_dimensions():
+    n = Dim.name("N")
+    shape = Fact(np.dtype(np.int64), (3,), np.array([n, 8, n * 2], object))
+
+    def value(op, *numbers):
+        return infer(op, shape, *(Fact.of(np.array(v)) for v in numbers))[0].value
+
+    assert value(Binary("add"), [1, 2, 3]).tolist() == [n + 1, 10, n * 2 + 3]
+    assert value(Binary("sub"), 1).tolist() == [n - 1, 7, n * 2 - 1]
+    assert value(Binary("div"), 2).tolist() == [n // 2, 4, n]
+    assert value(Reduce("prod", (0,), False)).tolist() == n * 16 * n
+    assert value(Binary("equal"), [-1, 8, -1]).tolist() == [False, True, False]
+    assert value(Binary("equal"), [1, 8, -1]) is None  # N may be 1
+    assert value(Binary("max"), 1) is None
+    chosen = infer(Where(), Fact.of(np.array([True, False, True])), shape, Fact.of(np.array([1, 2, 3])))[0].value
+    assert chosen.tolist() == [n, 2, n * 2]
+    assert infer(Cast(np.dtype(np.int32)), shape)[0].value.tolist() == [n, 8, n * 2]
+    assert infer(Unary("neg"), shape)[0].value.tolist() == [-n, -8, n * -2]
 
 
 def test_axes_merge():
