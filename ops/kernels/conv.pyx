@@ -5,9 +5,9 @@ Sizes, for every kernel and function here, `n` =
     N, C, IH, IW, O, OH, OW, KH, KW, stride h, w, dilation h, w, pad top, left, groups, count, (kind, operand) * count
 C and O count all groups; with groups > 1, C/groups and O/groups must be multiples of 16. Fewer channels per group: run
 the largest divisor G of the model's groups for which they are (or 1), with weights packed for G. What the pads at the
-bottom and right are follows from OH and OW. C, kernel, strides and dilations are at least 1. `f` = two scalars per epilogue
-step. A 1-D convolution has IH = OH = KH = 1. Few input channels in plain layout: stem.pyx. One input channel per output
-channel: depthwise.pyx.
+bottom and right are follows from OH and OW. C, kernel, strides and dilations are at least 1. `f` = two scalars per
+epilogue step. A 1-D convolution has IH = OH = KH = 1. Few input channels in plain layout: stem.pyx. One input channel
+per output channel: depthwise.pyx.
 
 f32_conv_c16: p = x, w, bias or None, y, epilogue operands...
     w: from f32_pack_conv_c16. bias: O values, zero-padded to a multiple of 16.

@@ -1,8 +1,9 @@
 /* Register tiles of the blocked convolution: up to CONV_PIXELS pixels by CONV_BLOCKS blocks of 16 output channels.
  *
  * A tile sums at most 256 products per value (a "K block": some input blocks by some taps) from the bias or zero, and
- * adds the sums of all but the first K block to what is in the output, so that rounding errors stay those of blocked sums. Weights: 512 floats per (input block,
- * tap), [16 in][32 out]; a machine whose tile has one block reads one half of each line pair.
+ * adds the sums of all but the first K block to what is in the output, so that rounding errors stay those of blocked
+ * sums. Weights: 512 floats per (input block, tap), [16 in][32 out]; a machine whose tile has one block reads one half
+ * of each line pair.
  */
 #ifndef CYNFER_CONV_UKR_H
 #define CYNFER_CONV_UKR_H

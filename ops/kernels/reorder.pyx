@@ -10,6 +10,9 @@ from libc.stdint cimport int64_t
 from libc.stddef cimport size_t
 from cynfer.ops.kernels.abi cimport Args, Ctl, cyn_share, cyn_stop
 
+cdef extern from "reorder_ukr.h" nogil:
+    void reorder_4x4(const float* start, int64_t rows, float* to, int64_t columns) noexcept
+
 ctypedef fused real:
     float
     double
@@ -20,11 +23,17 @@ cdef enum:
 
 cdef void blocked(const real* x, real* y, int64_t channels, int64_t M, int64_t count) noexcept nogil:
     """count positions of `channels` planes of M values to pixels of 16."""
-    cdef int64_t i, c
+    cdef int64_t i, c, whole = 0, fast = 0
     cdef const real* row
+    if real is float:
+        whole = channels & ~3
+        fast = count & ~3
+        for i in range(fast // 4):
+            for c in range(whole // 4):
+                reorder_4x4(x + c * 4 * M + i * 4, M, y + i * 64 + c * 4, 16)
     for c in range(channels):
         row = x + c * M
-        for i in range(count):
+        for i in range(fast if c < whole else 0, count):
             y[i * 16 + c] = row[i]
     for i in range(count):
         for c in range(channels, 16):
@@ -32,11 +41,17 @@ cdef void blocked(const real* x, real* y, int64_t channels, int64_t M, int64_t c
 
 
 cdef void plain(const real* x, real* y, int64_t channels, int64_t M, int64_t count) noexcept nogil:
-    cdef int64_t i, c
+    cdef int64_t i, c, whole = 0, fast = 0
     cdef real* row
+    if real is float:
+        whole = channels & ~3
+        fast = count & ~3
+        for c in range(whole // 4):
+            for i in range(fast // 4):
+                reorder_4x4(x + i * 64 + c * 4, 16, y + c * 4 * M + i * 4, M)
     for c in range(channels):
         row = y + c * M
-        for i in range(count):
+        for i in range(fast if c < whole else 0, count):
             row[i] = x[i * 16 + c]
 
 
