@@ -4,9 +4,9 @@ import itertools
 
 import numpy as np
 import pytest
-from cynfer.ops.machine import Machine, runnable
 
 from cynfer.ops.errors import KernelError
+from cynfer.ops.machine import Machine, runnable
 
 ISAS = runnable()
 THREADS = (1, 2, 3, 7)

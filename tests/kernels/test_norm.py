@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
-from cynfer.ops.machine import Machine, runnable
 
 from cynfer.ops.errors import KernelError
+from cynfer.ops.machine import Machine, runnable
 
 ISAS = runnable()
 REAL = {"f32": np.float32, "f64": np.float64}

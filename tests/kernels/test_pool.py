@@ -4,6 +4,7 @@ import itertools
 
 import numpy as np
 import pytest
+
 from cynfer.ops.machine import Machine, runnable
 
 ISAS = runnable()

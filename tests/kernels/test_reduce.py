@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from cynfer.ops.machine import Machine, runnable
 
 ISAS = runnable()
