@@ -85,6 +85,8 @@ class Pad(Op):
             return None
         if 0 in y.dims:
             return []
+        if not any(map(any, widths)):
+            return Call("copy_bytes", (In(0), Out(0)), (x.nbytes,), work=x.nbytes / 16)
         value = In(2) if len(ins) > 2 and ins[2] is not None else np.zeros(1, x.dtype)
         item, shape, target = x.dtype.itemsize, list(x.stored_shape), list(y.stored_shape)
         if x.layout.block:

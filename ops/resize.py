@@ -11,7 +11,7 @@ import numpy as np
 from cynfer.ops import dtypes
 from cynfer.ops.axes import axes_of, ints_of
 from cynfer.ops.dim import Dim
-from cynfer.ops.errors import ModelError
+from cynfer.ops.errors import LimitError, ModelError
 from cynfer.ops.fact import Fact
 from cynfer.ops.move import blocks_of
 from cynfer.ops.op import Call, In, Op, Out, Temp, onnx
@@ -20,6 +20,8 @@ MODES = ("nearest", "linear", "cubic")
 COORDINATES = ("half_pixel", "half_pixel_symmetric", "pytorch_half_pixel", "align_corners", "asymmetric",
                "tf_half_pixel_for_nn", "tf_crop_and_resize")
 NEAREST = ("round_prefer_floor", "round_prefer_ceil", "floor", "ceil")
+#: Entries of one axis's table: a bound on memory that a result's own size does not give.
+MAX_TABLE = 1 << 26
 POLICIES = ("stretch", "not_larger", "not_smaller")
 
 
@@ -174,6 +176,11 @@ class Resize(Op):
 
     def table(self, size: int, out: int, scale: float, part=None) -> Taps:
         """The table of one axis of `size` elements that becomes `out` long."""
+        reach, squeeze = (2 if self.mode == "cubic" else 1), min(scale, 1.0) if self.antialias else 1.0
+        first = math.floor(-reach / squeeze) + 1
+        if out * (2 - 2 * first) > MAX_TABLE:
+            raise LimitError(f"an axis of {size} that becomes {out} long needs a table of {out * (2 - 2 * first)} "
+                             f"entries; {MAX_TABLE} are allowed")
         x = self.positions(size, out, scale, part)
         outside = (x < 0) | (x > size - 1) if self.coordinates == "tf_crop_and_resize" else None
         x = x.clip(-2.0 - size, 2.0 * size + 2)  # an index fits its type whatever the scale
@@ -188,8 +195,6 @@ class Resize(Op):
                 up = ratio >= (1 if self.nearest == "floor" else 0)
             index = (left + up).astype(np.int64).clip(0, size - 1)
             return Taps(index[:, None], None, outside)
-        reach, squeeze = (1 if self.mode == "linear" else 2), min(scale, 1.0) if self.antialias else 1.0
-        first = math.floor(-reach / squeeze) + 1
         offset = np.arange(first, 2 - first)
         distance = np.abs((offset[None] - ratio[:, None]) * squeeze)
         if self.mode == "linear":

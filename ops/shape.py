@@ -26,7 +26,7 @@ class Reshape(Op):
     symbolic: ClassVar[bool] = True
 
     def shapes(self, x, shape):
-        target = shape.ints()
+        target = [] if shape.shape == (0,) else shape.ints()
         if target is None:
             n = length_of(shape)
             if isinstance(n, Dim):
@@ -117,7 +117,7 @@ class Squeeze(Op):
         named = None if axes is None else ints_of(axes)
         if axes is not None and named is None:
             n = length_of(axes)
-            if isinstance(n, Dim):
+            if isinstance(n, Dim) or n >= x.rank:  # a shape without dimensions would look known
                 raise UnknownRank
             return [[Dim.unknown() for _ in range(x.rank - n)]]
         return [self._kept(x.dims, named)]

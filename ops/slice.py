@@ -54,6 +54,7 @@ class Slice(Op):
         at = [slice(None)] * len(shape)
         for a, (start, end, step) in self.cuts(len(shape), *lists).items():
             first, stop, step = slice(start, end, step).indices(shape[a])
+            step = max(-shape[a] - 1, min(step, shape[a] + 1))  # farther is the same, and fits NumPy's integers
             at[a] = slice(first, None if stop < 0 else stop, step)
         return at
 
@@ -69,7 +70,7 @@ class Slice(Op):
             block = x.layout.block if a == 1 and x.layout.block else 1
             first = slice(start, end, step).indices(x.dims[a])[0]
             at += first // block * xs[a]
-            strides[a] = xs[a] * step
+            strides[a] = xs[a] * step if part[a] > 1 else 0
         return copy_call(item, part, strides, strides_of(part, item), at if 0 not in part else 0)
 
     def blocked(self, m, ins, outs):

@@ -5,7 +5,7 @@ import pytest
 from harness import ISAS, by_kernel, by_python, run
 
 from cynfer.ops.dim import Dim
-from cynfer.ops.errors import ModelError
+from cynfer.ops.errors import LimitError, ModelError
 from cynfer.ops.fact import Fact
 from cynfer.ops.machine import Machine
 from cynfer.ops.resize import COORDINATES, NEAREST, Resize
@@ -124,3 +124,8 @@ def test_upsample():
     x = draw(1, 1, 2, 2)
     np.testing.assert_array_equal(run("Upsample", x, scales(1, 1, 2, 3), opset=9), x.repeat(2, 2).repeat(3, 3))
     np.testing.assert_array_equal(run("Upsample", x, opset=7, scales=[1.0, 1.0, 2.0, 3.0]), x.repeat(2, 2).repeat(3, 3))
+
+
+def test_tables_have_a_bound():
+    with pytest.raises(LimitError, match="needs a table of"):
+        run("Resize", np.zeros((1, 2), np.int8), None, scales(1, 1e9), opset=13)

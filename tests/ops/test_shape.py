@@ -143,3 +143,14 @@ def test_eye_like():
         np.testing.assert_array_equal(by_python(EyeLike(F, k), x)[0], np.eye(3, 4, k, dtype=F))
     with pytest.raises(ModelError, match="3 dimensions; 2 are needed"):
         run("EyeLike", np.zeros((1, 2, 3), F), opset=9)
+
+
+@pytest.mark.parametrize("name, shape, content, message", [
+    ("Squeeze", (2,), [5], "axes 5 is outside -1 to 0"), ("Squeeze", (2, 1), [0, 1], "axis 0 has 2 elements"),
+    ("Reshape", (3,), [], r"shape \[\] has 1 elements, the input has 3"),
+    ("Squeeze", (1,), [0, 1, 2], "axes 1 is outside"),
+])
+def test_a_scalar_result_is_checked_where_the_target_is_fed(name, shape, content, message):
+    with pytest.raises(ModelError, match=message):
+        run(name, np.zeros(shape, F), ints(*content), opset=13)
+    assert run("Squeeze", np.zeros((1, 1), F), ints(0, 1), opset=13).shape == ()
