@@ -27,7 +27,7 @@ class Limits:
     """What a session refuses to go beyond; each refusal is a `LimitError` that names the limit.
 
     max_bytes: bytes of one tensor, of all weights, and of a run's planned memory (0: 0.8 of what the machine or its
-    cgroup has). max_nodes: nodes after functions are inlined. max_functions: model-local functions.
+    cgroup has). max_nodes: nodes once functions are inlined, calls too. max_functions: model-local functions.
     max_depth: nesting of subgraphs. max_call_depth: nesting of function calls. max_rank: dimensions of a tensor.
     max_folded_bytes: bytes that constant folding may add in all (a constant that feeds a weight is not counted).
     hard_links: accept external data in files that have further hard links.

@@ -203,7 +203,7 @@ class _Loader:
                         self.finish_body(inner)
                         frame.bodies[id(raw)] = inner.graph
 
-                    frame.attributes.check(attribute)
+                    frame.attributes.check(attribute, self.origin(frame, node, self.version(frame, node)))
                     self.enter(raw, frame, frame.opsets, done)
                     return True
         return False
@@ -312,7 +312,7 @@ class _Loader:
                 if frame.given is None:
                     raise ModelError(f"{origin}: attribute {show(raw.name)} refers to {show(raw.ref)}, but it is not "
                                      "in a function")
-                frame.attributes.check(raw)
+                frame.attributes.check(raw, origin)
                 if raw.ref in frame.given:
                     kind, value, proto = frame.given[raw.ref]
                     if raw.type not in (0, kind):

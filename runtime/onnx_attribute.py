@@ -24,8 +24,15 @@ class Attributes:
     def __init__(self, tensors: Tensors, dims: Dims):
         self.tensors, self.dims = tensors, dims
 
-    def check(self, raw: RawAttribute) -> None:
-        """Raises ModelError if the content is not what the type says."""
+    def check(self, raw: RawAttribute, where: str) -> None:
+        """Raises ModelError, with the node's name `where`, if the content is not what the type says."""
+        try:
+            self._check(raw)
+        except CynferError as error:
+            raise type(error)(f"{where}: attribute {show(raw.name)}: {error}") from error
+
+    @staticmethod
+    def _check(raw: RawAttribute) -> None:
         present = {f.name for f, _ in raw.proto.ListFields()} & _CONTENT
         if raw.ref:
             if present:
@@ -40,26 +47,26 @@ class Attributes:
         if not present and raw.type in (4, GRAPH, 11, 13):
             raise ModelError(f"its type is {ATTRIBUTE_TYPES[raw.type]}, but it holds nothing")
 
-    def convert(self, raw: RawAttribute, where: str, tensors: Tensors | None = None) -> Any:
+    def convert(self, raw: RawAttribute, where: str) -> Any:
         """The value of an attribute that is neither a reference nor a graph."""
         if raw.value is None:
             try:
-                self.check(raw)
-                raw.value = self._convert(raw.type, raw.proto, tensors or self.tensors)
+                self._check(raw)
+                raw.value = self._convert(raw.type, raw.proto)
             except CynferError as error:
                 raise type(error)(f"{where}: attribute {show(raw.name)}: {error}") from error
         return raw.value
 
-    def _convert(self, kind: int, proto, tensors: Tensors) -> Any:
+    def _convert(self, kind: int, proto) -> Any:
         content = getattr(proto, _FIELD[kind])
         if kind == 3:
             return content.decode("utf-8", "surrogateescape")
         if kind == 8:
             return tuple(s.decode("utf-8", "surrogateescape") for s in content)
         if kind in (4, 9):
-            made = [tensors.dense(t) for t in ([content] if kind == 4 else content)]
+            made = [self.tensors.dense(t) for t in ([content] if kind == 4 else content)]
         elif kind in (11, 12):
-            made = [tensors.sparse(t) for t in ([content] if kind == 11 else content)]
+            made = [self.tensors.sparse(t) for t in ([content] if kind == 11 else content)]
         elif kind in (13, 14):
             made = [self.dims.fact(t, "its type") for t in ([content] if kind == 13 else content)]
         else:

@@ -107,7 +107,7 @@ class Tensors:
         return shape
 
     def _own(self, nbytes: int) -> None:
-        """Books bytes that an array of our own will take."""
+        """Books bytes that an array takes, before it is made."""
         self.owned += nbytes
         if self.owned > self.limits.bytes:
             raise LimitError(f"the model's tensors need over {self.limits.bytes} bytes, and limits.max_bytes is "
@@ -143,8 +143,7 @@ class Tensors:
 
     def _unpack(self, data: np.ndarray, dtype, code: int, shape, count: int) -> np.ndarray:
         """Bytes as they stand in raw_data to elements."""
-        if data.base is None:
-            self._own(data.nbytes)
+        self._own(data.nbytes)  # views too: a run brings them into memory
         if code == _BOOL:
             if data.size and data.max() > 1:  # any other byte would not be a bool in C
                 self._own(data.nbytes)

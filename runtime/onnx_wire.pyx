@@ -13,7 +13,7 @@ STUB = 8
 #: Nesting of messages that protobuf's parser reads.
 MAX_MESSAGE_DEPTH = 100
 
-# What the parser spends: on a message, on a string or bytes entry, on one byte of packed numbers.
+# What the parser spends: on a message, on a string or bytes entry, on one byte of packed varints.
 cdef enum:
     MESSAGE_COST = 128
     ENTRY_COST = 32
@@ -46,7 +46,8 @@ def table(descriptor):
             elif message.name == "TensorProto" and field.name == "raw_data":
                 kind = RAW
             else:
-                kind = OTHER if field.type in (field.TYPE_STRING, field.TYPE_BYTES) else PACKED
+                wide = (field.TYPE_STRING, field.TYPE_BYTES, field.TYPE_FLOAT, field.TYPE_DOUBLE)
+                kind = OTHER if field.type in wide else PACKED
             row[field.number] = kind
         rows.extend(row)
     return rows, {m.name: i for i, m in enumerate(order)}, [m.name for m in order]
