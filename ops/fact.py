@@ -9,6 +9,9 @@ import numpy as np
 from cynfer.ops.dim import Dim, DimLike, is_known, product, substitute
 from cynfer.ops.dtypes import INT64, STRING, onnx_name
 
+#: Dimensions that NumPy's arrays can have.
+MAX_RANK = 64
+
 
 class UnknownRank(Exception):
     """Raised by `Fact.dims` where the rank is not known; `Op.facts` answers it with unknown shapes."""
@@ -66,6 +69,11 @@ class Fact:
     def known(self) -> bool:
         """True if every dimension is a number."""
         return self.kind == "tensor" and is_known(self.shape)
+
+    @property
+    def holdable(self) -> bool:
+        """True if an array of this shape can exist at all; one without elements may have too large a shape, too."""
+        return len(self.dims) <= MAX_RANK and int(product(max(1, d) for d in self.dims)) * self.dtype.itemsize < 1 << 63
 
     @property
     def constant(self) -> np.ndarray | None:

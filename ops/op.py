@@ -229,7 +229,7 @@ def infer(op: Op, *ins: Fact | None) -> tuple[Fact, ...]:
     """`op.facts`, and the content of small outputs whose inputs are all known. The one door to facts."""
     outs = op.facts(*ins)
     if not op.pure or any(o.value is not None for o in outs) or not all(i is None or _small(i) for i in ins) \
-            or not ins or not all(o.known and o.size <= SMALL for o in outs):
+            or not ins or not all(o.known and o.size <= SMALL and o.holdable for o in outs):
         return outs
     arrays = [None if i is None else i.value for i in ins]
     if any(a is not None and a.dtype == object and i.dtype != STRING for a, i in zip(arrays, ins, strict=True)):

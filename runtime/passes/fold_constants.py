@@ -29,7 +29,7 @@ def fold_constants(graph: Graph, context: Context) -> Graph:
                                                         for k, v in zip(known, inputs, strict=True)):
             return None
         facts = [v.fact for v in node.outputs if v is not None]
-        if not facts or not all(f.known for f in facts):
+        if not facts or not all(f.known and f.holdable for f in facts):
             return None
         done = [f.constant for f in facts]
         if len(done) == len(node.outputs) and all(d is not None for d in done):

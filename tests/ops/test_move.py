@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from harness import ISAS, by_kernel, by_python, run
+from harness import ISAS, by_kernel, by_python, model, run
 
 from cynfer.ops.arrange import Compress, OneHot, ReverseSequence, Trilu
 from cynfer.ops.errors import KernelError, LimitError, ModelError
@@ -198,9 +198,23 @@ def test_results_beyond_the_budget(name, arrays, opset):
 
 
 def test_small_budgets_count():
-    from harness import model
-
     session = Session(model("Expand", [draw(1), ints(1000)], 13), limits=Limits(max_bytes=3000))
     with pytest.raises(LimitError):
         session.run(None, {"i0": draw(1), "i1": ints(1000)})
     assert session.run(None, {"i0": draw(1), "i1": ints(10)})[0].shape == (10,)
+
+
+@pytest.mark.parametrize("name, arrays, attributes", [
+    ("Reshape", [draw(0, 3), ints(2**62, 0)], {"allowzero": 1}), ("Unsqueeze", [draw(1), np.arange(100)], {}),
+])
+@pytest.mark.parametrize("fed", [True, False])
+@pytest.mark.parametrize("optimise", [True, False])
+def test_shapes_that_no_array_can_have(name, arrays, attributes, fed, optimise):
+    from onnx import numpy_helper
+
+    made = model(name, arrays, 18, **attributes)
+    if not fed:
+        made.graph.initializer.extend(numpy_helper.from_array(a, f"i{k}") for k, a in enumerate(arrays))
+        del made.graph.input[:]
+    with pytest.raises(LimitError, match="node 'node'"):
+        Session(made, optimise=optimise).run(None, {f"i{k}": a for k, a in enumerate(arrays)} if fed else {})
