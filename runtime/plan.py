@@ -129,6 +129,8 @@ class Planner:
         if fact.known and (fact.nbytes > self.limits.bytes or len(fact.dims) > self.limits.max_rank):
             raise LimitError(f"a result {fact} takes {fact.nbytes} bytes; limits.max_bytes is {self.limits.bytes}, "
                              f"limits.max_rank {self.limits.max_rank}")
+        if fact.known and not fact.holdable:
+            raise LimitError(f"a result {show(fact)} has more dims, or larger ones, than an array can have")
 
     def _lay_out(self, s: Segment, entering: dict[Value, Fact], todo: list) -> None:
         """Chooses a storage for every value and turns nodes into steps."""
