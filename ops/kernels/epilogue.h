@@ -17,12 +17,7 @@
 #define CYNFER_EPILOGUE_H
 #include <math.h>
 #include "abi.h"
-#if defined(__has_include)
-#if __has_include("vmath.h")
 #include "vmath.h"
-#define CYN_EPILOGUE_VMATH 1
-#endif
-#endif
 
 enum {
     CYN_RELU = 1, CYN_CLIP, CYN_LEAKY, CYN_SIGMOID, CYN_TANH, CYN_HARDSIGMOID, CYN_HARDSWISH, CYN_SILU, CYN_ELU,
@@ -47,23 +42,20 @@ static inline CynEpilogue cyn_epilogue_after(CynEpilogue e, int64_t skip) {
     return e;
 }
 
-#ifdef CYN_EPILOGUE_VMATH
-#define CYN_EPI_EXP_f32 cyn_exp_f32
+static inline float cyn_epi_silu_f32(float x) { return cyn_swish_f32(x, 1.0f); }
+#define CYN_EPI_EXPM1_f32 cyn_expm1_f32
 #define CYN_EPI_TANH_f32 cyn_tanh_f32
-#define CYN_EPI_ERF_f32 cyn_erf_f32
+#define CYN_EPI_GELU_f32 cyn_gelu_f32
 #define CYN_EPI_SIGMOID_f32 cyn_sigmoid_f32
-#else
-static inline float cyn_epi_sigmoid_f32(float x) { return 1.0f / (1.0f + expf(-x)); }
-#define CYN_EPI_EXP_f32 expf
-#define CYN_EPI_TANH_f32 tanhf
-#define CYN_EPI_ERF_f32 erff
-#define CYN_EPI_SIGMOID_f32 cyn_epi_sigmoid_f32
-#endif
+#define CYN_EPI_SILU_f32 cyn_epi_silu_f32
 static inline double cyn_epi_sigmoid_f64(double x) { return 1.0 / (1.0 + exp(-x)); }
-#define CYN_EPI_EXP_f64 exp
+static inline double cyn_epi_silu_f64(double x) { return x / (1.0 + exp(-x)); }
+static inline double cyn_epi_gelu_f64(double x) { return 0.5 * x * erfc(x * -0.70710678118654752440); }
+#define CYN_EPI_EXPM1_f64 expm1
 #define CYN_EPI_TANH_f64 tanh
-#define CYN_EPI_ERF_f64 erf
+#define CYN_EPI_GELU_f64 cyn_epi_gelu_f64
 #define CYN_EPI_SIGMOID_f64 cyn_epi_sigmoid_f64
+#define CYN_EPI_SILU_f64 cyn_epi_silu_f64
 
 #define CYN_EPI_T float
 #define CYN_EPI_(name) name##_f32
@@ -109,9 +101,9 @@ static __attribute__((noinline)) void CYN_EPI_(cyn_epilogue_rows)(
                           : (sixth * x + half < 0 ? 0 : sixth * x + half)));
                 break;
             }
-            case CYN_SILU: EACH(x * CYN_EPI_(CYN_EPI_SIGMOID)(x)); break;
-            case CYN_ELU: EACH(x < 0 ? u * (CYN_EPI_(CYN_EPI_EXP)(x < 0 ? x : 0) - 1) : x); break;
-            case CYN_GELU: EACH((T)0.5 * x * (1 + CYN_EPI_(CYN_EPI_ERF)(x * (T)0.70710678118654752440))); break;
+            case CYN_SILU: EACH(CYN_EPI_(CYN_EPI_SILU)(x)); break;
+            case CYN_ELU: EACH(x < 0 ? u * CYN_EPI_(CYN_EPI_EXPM1)(x < 0 ? x : 0) : x); break;
+            case CYN_GELU: EACH(CYN_EPI_(CYN_EPI_GELU)(x)); break;
             case CYN_ADD: EACH(x + tensor[c]); break;
             case CYN_MUL: EACH(x * tensor[c]); break;
             case CYN_ADD_CHANNEL: if (channel_is_row) EACH(x + vector[r]); else EACH(x + vector[c]); break;
