@@ -240,7 +240,8 @@ def _plain(op: Convolution, m, kernel: str, ins, y: Fact, window: Window, begins
     operands, tail, f = _operands(op, ins, [In(0), In(1), bias, Out(0)], m)
     n = [x.dims[0], x.dims[1], channels, op.group, *three(x.dims[2:]), *three(y.dims[2:]), *three(window.kernel),
          *three(window.strides), *three(window.dilations), *three(begins, 0), *tail]
-    return Call(f"{prefix(x.dtype)}_{kernel}_plain", operands, n, f, scratch=1507328, work=work)
+    return Call(f"{prefix(x.dtype)}_{kernel}_plain", operands, n, f,
+                scratch=m.module("conv_plain").SCRATCH, work=work)
 
 
 @dataclass(frozen=True)

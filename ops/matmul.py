@@ -21,9 +21,8 @@ from cynfer.ops.fact import Fact
 from cynfer.ops.half import in_float32
 from cynfer.ops.op import Call, In, Op, Out, Temp, onnx
 
-#: Columns of a panel of the packed right operand, and private scratch of the kernel (see kernels/gemm.pyx).
+#: Columns of a panel of the packed right operand (see kernels/gemm.pyx).
 _PANEL = {"f32": 32, "f64": 16}
-_SCRATCH = {"f32": 655360, "f64": 917504}
 
 
 def _panels(p: str, k: int, n: int) -> int:
@@ -146,7 +145,7 @@ class MatMul(Op):
         tail_n, tail_f, extra = encode(self.epilogue, m, len(ordinary), 3, max(0, len(ins) - 3))
         sizes = [count, rows, n, k, a_row, a_column, n, d_row, d_column, 0, 0, 0, 0, *tail_n]
         calls.append(Call(f"{p}_gemm", [*ordinary, *extra], sizes, (self.alpha, self.beta, *tail_f),
-                          scratch=_SCRATCH[p], work=count * rows * k * n))
+                          scratch=m.module("gemm").SCRATCH[p], work=count * rows * k * n))
         return calls
 
     @staticmethod

@@ -115,3 +115,6 @@ KERNELS = {
     "f32_conv_dw_plain": <size_t> &f32_conv_dw_plain,
     "f64_conv_dw_plain": <size_t> &f64_conv_dw_plain,
 }
+
+#: Private scratch of every kernel here, in bytes.
+SCRATCH = 1507328

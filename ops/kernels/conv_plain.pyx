@@ -8,7 +8,7 @@ f32_conv_transpose_plain, f64_conv_transpose_plain: ConvTranspose.
     n = N, C, M, groups, ID, IH, IW, OD, OH, OW, KD, KH, KW, stride D, H, W, dilation D, H, W, pad before D, H, W,
         then the epilogue list of epilogue.h (n[22], f[0]); channels are those of y. Missing dimensions have size 1,
         stride 1, dilation 1 and pad 0. Pads after and output padding follow from the output size.
-    scratch: 1507328 bytes.
+    scratch: SCRATCH bytes.
 
 A convolution is a matrix product: rows of A are output channels, k runs over (channel, tap), columns are output
 positions. A panel of columns is gathered into scratch just before use, in blocks of 256 k; each block's sum starts from
@@ -95,3 +95,6 @@ KERNELS = {
     "f32_conv_transpose_plain": <size_t> &f32_conv_transpose_plain,
     "f64_conv_transpose_plain": <size_t> &f64_conv_transpose_plain,
 }
+
+#: Private scratch of every kernel here, in bytes.
+SCRATCH = 1507328

@@ -15,7 +15,7 @@ f32_gemm, f64_gemm: C = epilogue(alpha * A B + beta * D), for every batch item.
     n and f go on with the epilogue list of epilogue.h (n[13], f[2]); channels are columns.
     f = alpha, beta.
     table: int64 [batch][4], offsets of A, B, C and D for each batch item; the four batch strides are then ignored.
-    scratch: 655360 bytes (f32), 917504 bytes (f64).
+    scratch: SCRATCH bytes.
 
 Each sum over K is cut in blocks of 256 (a block's sum starts from zero and is added to the sum so far), so an element
 of C has bits that depend on the sizes alone: the cutting of work may follow the thread count freely. With at most 8
@@ -214,3 +214,6 @@ KERNELS = {
     "f32_pack_b": <size_t> &f32_pack_b, "f64_pack_b": <size_t> &f64_pack_b,
     "f32_gemm": <size_t> &f32_gemm, "f64_gemm": <size_t> &f64_gemm,
 }
+
+#: Private scratch of a product of each type, in bytes.
+SCRATCH = {"f32": 655360, "f64": 917504}
