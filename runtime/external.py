@@ -45,7 +45,7 @@ class DataFile:
         array = np.empty(length, np.uint8)
         done = 0
         while done < length:
-            got = os.preadv(self.fd, [array[done:]], offset + done)
+            got = os.preadv(self.fd, [array[done:].data], offset + done)
             if got == 0:
                 raise ModelFormatError(f"the file became shorter while it was read: {offset + done} bytes are there, "
                                        f"{offset + length} are needed")
@@ -147,7 +147,7 @@ class ExternalData:
             raise ExternalDataError(f"checksum {show(checksum)} is not the 40 hexadecimal digits of a SHA-1")
         digest = hashlib.sha1(usedforsecurity=False)
         for start in range(0, file.size, 1 << 24):
-            digest.update(file.bytes(start, min(1 << 24, file.size - start)))
+            digest.update(file.bytes(start, min(1 << 24, file.size - start)).data)
         if digest.hexdigest() != checksum.lower():
             raise ExternalDataError(f"checksum of {show(location)} is {digest.hexdigest()}, the model says "
                                     f"{checksum.lower()}")

@@ -71,9 +71,9 @@ class _Loader:
         raw = read(proto.graph)
         check_calls(raw, self.functions, self.limits)
         frame = self.enter(raw, None, opsets, self.finish_body)
-        inputs = set(frame.graph.inputs)
-        overridable = [] if proto.ir_version < 4 else [
-            v for v in (frame.scope.names[text(i.name)] for i in proto.graph.input) if v not in inputs]
+        weights = set(frame.scope.names.values()).difference(frame.graph.inputs)
+        overridable = [v for i in proto.graph.input if (v := frame.scope.names[text(i.name)]) in weights and v] \
+            if proto.ir_version >= 4 else []
         while self.stack:
             self.step(self.stack[-1])
         check_training(proto)
@@ -89,7 +89,8 @@ class _Loader:
               done: Callable[[Frame], None]) -> Frame:
         """Puts a graph or body on the stack, its inputs and initializers made."""
         where = f"graph {show(raw.name)}: " if outer else ""
-        graph, names, proto = Graph(raw.name), {}, raw.proto
+        graph, proto = Graph(raw.name), raw.proto
+        names: dict[str, Value] = {}
         prefix, attributes = (outer.prefix, outer.attributes) if outer else ("", self.attributes)
         tensors = attributes.tensors
         for sparse, protos in ((False, proto.initializer), (True, proto.sparse_initializer)):
@@ -115,8 +116,8 @@ class _Loader:
             else:
                 names[name] = self.value(fact, prefix + name)
                 graph.inputs.append(names[name])
-        frame = Frame(raw, graph, Scope(names, outer.scope if outer else None), opsets, done,
-                       prefix=prefix, attributes=attributes)
+        frame = Frame(raw, graph, Scope({**names}, outer.scope if outer else None), opsets, done,
+                      attributes, prefix=prefix)
         if outer is not None:
             frame.depth, frame.calls, frame.given = outer.depth + 1, outer.calls, outer.given
             if frame.depth > self.limits.max_depth:
@@ -133,15 +134,17 @@ class _Loader:
             self.types[value] = kind
         return value
 
-    def check_default(self, value: Value, fact: Fact | None, where: str) -> None:
-        if fact is None:
+    @staticmethod
+    def check_default(value: Value, fact: Fact | None, where: str) -> None:
+        if fact is None or value.fact is None:
             return
-        mine = value.fact
-        fits = fact.type_name() == mine.type_name() and (fact.shape is None or (
-            len(fact.shape) == len(mine.shape)
-            and all(a == b for a, b in zip(fact.shape, mine.shape, strict=True) if isinstance(a, int))))
+        shape = value.fact.dims
+        fits = fact.type_name() == value.fact.type_name() and (fact.shape is None or (
+            len(fact.shape) == len(shape)
+            and all(a == b for a, b in zip(fact.shape, shape, strict=True) if isinstance(a, int))))
         if not fits:
-            raise ModelError(f"{where}graph input {show(value.name)} is declared as {fact}, its initializer is {mine}")
+            raise ModelError(f"{where}graph input {show(value.name)} is declared as {fact}, its initializer is "
+                             f"{value.fact}")
 
     def finish_body(self, frame: Frame) -> None:
         """Binds the outputs of a graph or body, and holds the types it declares against those that follow."""
@@ -155,7 +158,8 @@ class _Loader:
             graph.outputs.append(value)
         for what, infos in (("graph output", proto.output), ("value", proto.value_info)):
             for info in infos:
-                found = self.types.get(frame.scope.names.get(text(info.name)))
+                value = frame.scope.names.get(text(info.name))
+                found = None if value is None else self.types.get(value)
                 if found is not None and info.type.WhichOneof("value") == "tensor_type":
                     declared = onnx_schema.tensor_type(info.type.tensor_type.elem_type)
                     if declared not in (None, found):
@@ -229,15 +233,14 @@ class _Loader:
     def node(self, frame: Frame, node: RawNode) -> bool:
         """Makes one node; True if it is a call whose body is now on the stack."""
         function = self.functions.get((node.domain, node.op_type, node.overload))
-        version = self.version(frame, node)
-        origin = self.origin(frame, node, version)
-        if version is None and function is None:
-            version = self.unimported(node, origin)
+        imported = self.version(frame, node)
+        origin = self.origin(frame, node, imported)
         inputs = self.inputs(frame, node, origin)
         given = self.given(frame, node, origin)
         if function is not None:
             self.call(frame, node, function, inputs, given, origin, self.attributes)
             return True
+        version = self.unimported(node, origin) if imported is None else imported
         newest = STANDARD.get(node.domain)
         if newest is not None and not 1 <= version <= newest:
             raise UnsupportedError(f"{origin}: the model imports opset {version} of domain "
@@ -254,11 +257,11 @@ class _Loader:
             onnx_schema.check_bodies(schema, inputs, node.outputs, given, self.types, origin)
         registration = resolve(node.op_type, node.domain, version)
         if registration is None:
-            found = schema and self.standard_functions.of(node, schema, version, inputs, given, origin)
-            if not found:
-                registration = self.registration(node.op_type, node.domain, version, origin)
-            self.call(frame, node, found, inputs, given, origin, self.standard)
-            return True
+            body = self.standard_functions.of(node, schema, version, inputs, given, origin) if schema else None
+            if body is not None:
+                self.call(frame, node, body, inputs, given, origin, self.standard)
+                return True
+            registration = self.registration(node.op_type, node.domain, version, origin)
         self.check_registration(registration, inputs, given, origin)
         op = OnnxOp(node.op_type, node.domain, schema.since if schema else registration.since,
                     {k: v for k, (_, v, _) in given.items()}, registration, _trimmed(node.outputs))
@@ -359,8 +362,8 @@ class _Loader:
         if frame.calls >= self.limits.max_call_depth:
             raise LimitError(f"{origin}: calls nest {frame.calls + 1} deep, and limits.max_call_depth is "
                              f"{self.limits.max_call_depth}")
-        names: dict[str, Value | None] = dict.fromkeys(function.inputs)
-        names.update(zip(function.inputs, inputs, strict=False))
+        values: dict[str, Value | None] = dict.fromkeys(function.inputs)
+        values.update(zip(function.inputs, inputs, strict=False))
         around = frame.prefix
         wanted = {inner: frame.renamed.get(name) or around + name
                   for inner, name in zip(function.outputs, node.outputs, strict=False) if name}
@@ -380,8 +383,8 @@ class _Loader:
                     self.define(frame, name, value, origin)
 
         opsets = {**frame.opsets, **function.opsets}
-        inner = Frame(function.body, frame.graph, Scope(names), opsets, done, frame.depth, frame.calls + 1, given,
-                       self.prefix(around + node.label), attributes, wanted)
+        inner = Frame(function.body, frame.graph, Scope(values), opsets, done, attributes, frame.depth,
+                      frame.calls + 1, given, self.prefix(around + node.label), wanted)
         function.body.order(lambda n: self.origin(inner, n, self.version(inner, n)))
         self.stack.append(inner)
 

@@ -64,7 +64,7 @@ class Attributes:
         if kind == 8:
             return tuple(s.decode("utf-8", "surrogateescape") for s in content)
         if kind in (4, 9):
-            made = [self.tensors.dense(t) for t in ([content] if kind == 4 else content)]
+            made: list[Any] = [self.tensors.dense(t) for t in ([content] if kind == 4 else content)]
         elif kind in (11, 12):
             made = [self.tensors.sparse(t) for t in ([content] if kind == 11 else content)]
         elif kind in (13, 14):

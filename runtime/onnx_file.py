@@ -79,7 +79,7 @@ def _open(path) -> DataFile:
 
 
 @lru_cache(1)
-def _fields():
+def _fields() -> tuple[np.ndarray, dict[str, int], list[str]]:
     import onnx
 
     rows, numbers, names = onnx_wire.table(onnx.ModelProto.DESCRIPTOR)
@@ -88,7 +88,7 @@ def _fields():
 
 def _parse(data, source, limits: Limits, folder: str | None) -> Opened:
     import onnx
-    from google.protobuf.message import DecodeError
+    from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
     head = bytes(data[:32])
     try:

@@ -97,12 +97,12 @@ def read(proto, given: Iterable[str] | None = None) -> RawGraph:
                     for body in bodies if not attribute.ref else ():
                         attribute.graphs.append(RawGraph(body, text(body.name), _given(body)))
                         found.append((node, attribute.graphs[-1]))
-    for node, graph in reversed(found):
-        if node is not None:
+    for holder, graph in reversed(found):
+        if holder is not None:
             read_names: set[str] = {text(o.name) for o in graph.proto.output}
             for inner in graph.nodes:
                 read_names.update(inner.inputs, inner.needs or ())
-            node.needs = (node.needs or set()) | (read_names - graph.defined())
+            holder.needs = (holder.needs or set()) | (read_names - graph.defined())
     return top
 
 

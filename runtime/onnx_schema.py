@@ -56,7 +56,7 @@ def find(name: str, domain: str, version: int) -> Schema | None:
     from onnx import defs
 
     try:
-        found = defs.get_schema(name, version, domain)
+        found: Any = defs.get_schema(name, version, domain)
     except Exception:  # SchemaError, or text that C++ does not take
         return None
     options = {"Single": SINGLE, "Optional": OPTIONAL, "Variadic": VARIADIC}
@@ -238,7 +238,7 @@ def body(schema: Schema, version: int, node, types, origin: str) -> Any:
     """
     from onnx import FunctionProto, defs
 
-    found = defs.get_schema(schema.name, schema.since, schema.domain)
+    found: Any = defs.get_schema(schema.name, schema.since, schema.domain)
     plain = [v for v in schema.bodies if v <= version]
     if plain:
         return FunctionProto.FromString(found.get_function_with_opset_version(plain[-1]))

@@ -50,11 +50,11 @@ class Frame:
     scope: Scope
     opsets: Mapping[str, int]
     done: Callable[[Frame], None]
+    attributes: Attributes
     depth: int = 0
     calls: int = 0
     given: Mapping[str, tuple[int, Any, Any]] | None = None
     prefix: str = ""
-    attributes: Attributes | None = None
     renamed: Mapping[str, str] = field(default_factory=dict)
     bodies: dict[int, Graph] = field(default_factory=dict)
     at: int = 0
