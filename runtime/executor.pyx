@@ -31,6 +31,10 @@ cdef extern from "barrier.h" nogil:
 
 cdef extern from "Python.h":
     int PyErr_CheckSignals() except -1
+    void PyErr_Clear()
+    int PyObject_GetBuffer(object, Py_buffer*, int)  # no "except": a failure is an answer here
+    void PyBuffer_Release(Py_buffer*)
+    int PyBUF_SIMPLE
 
 cyn_watch_fork()
 
@@ -61,6 +65,7 @@ cdef class Budget:
 
 
 cdef Budget _budget = None
+cdef object empty = np.empty
 
 
 def set_budget(int total) -> None:
@@ -212,16 +217,22 @@ cdef class Workspace:
                 self.ctl.reason = 2
             self.fail()
 
-    def bind(self, int slot, array) -> None:
+    cpdef bind(self, int slot, array):
         """Lets every operand in `slot` point to the array's memory; the array is kept alive until `end`."""
         cdef int[::1] readers
         cdef int k
         cdef uintptr_t data
+        cdef Py_buffer buffer
         found = self.code.readers.get(slot)
         if found is None:
             return
         readers = found
-        data = array.ctypes.data
+        if PyObject_GetBuffer(array, &buffer, PyBUF_SIMPLE) == 0:
+            data = <uintptr_t> buffer.buf
+            PyBuffer_Release(&buffer)
+        else:  # types that the buffer protocol has no letter for
+            PyErr_Clear()
+            data = array.ctypes.data
         for k in readers:
             self.pointers[k] = <void*> data
         self.held.append(array)
@@ -239,7 +250,22 @@ cdef class Workspace:
         """Lets go of the arrays of this run."""
         self.held.clear()
 
-    def run(self, int start, int stop) -> int:
+    def direct(self, feeds, list slots, list made, int stop) -> tuple:
+        """A whole run that is one stretch: binds feeds to slots (-1: not read) and a new array to each (slot, shape,
+        dtype) of `made`; returns what `run` does, and the new arrays."""
+        cdef int i, slot
+        cdef list results = []
+        for i in range(len(slots)):
+            slot = slots[i]
+            if slot >= 0:
+                self.bind(slot, feeds[i])
+        for slot, shape, dtype in made:
+            array = empty(shape, dtype)
+            self.bind(slot, array)
+            results.append(array)
+        return self.run(0, stop), results
+
+    cpdef int run(self, int start, int stop) except? -2:
         """Runs calls start to stop; returns -1, or the index of the call that reported a fault."""
         cdef int threads = 1, i, at
         cdef bint large = False

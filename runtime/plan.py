@@ -59,7 +59,10 @@ class PythonStep:
 
 @dataclass
 class Segment:
-    """Steps for nodes start to stop of the graph, all shapes known."""
+    """Steps for nodes start to stop of the graph, all shapes known.
+
+    leaving: with the shape in which each leaves (None: as it is). fresh: outputs in memory made for them alone.
+    """
 
     start: int
     stop: int
@@ -70,8 +73,10 @@ class Segment:
     facts: dict[Value, Fact] = field(default_factory=dict)
     storage: dict[Value, Storage] = field(default_factory=dict)
     owned: list[Storage] = field(default_factory=list)
+    made: list[tuple[Storage, tuple[int, ...], np.dtype]] = field(default_factory=list)
     entering: list[tuple[Value, Storage]] = field(default_factory=list)
-    leaving: list[tuple[Value, Storage]] = field(default_factory=list)
+    leaving: list[tuple[Value, Storage, Fact, tuple[int, ...] | None]] = field(default_factory=list)
+    fresh: frozenset[Value] = frozenset()
     demand: list[Value] = field(default_factory=list)
     following: dict[tuple, Segment] = field(default_factory=dict)
     pool: list[Workspace] = field(default_factory=list)
@@ -245,13 +250,19 @@ class Planner:
                 storage(value)
         for value, found in s.storage.items():
             if self.last_read.get(value, -1) >= s.stop or value in outputs:
-                s.leaving.append((value, found))
+                fact = s.facts.get(value, value.fact)
+                plain = found.kind != OBJECT and fact.known and not fact.layout.block
+                s.leaving.append((value, found, fact, tuple(fact.dims) if plain else None))
+        kept = [s.storage[v] for v in self.graph.outputs if v in s.storage]
+        s.fresh = frozenset(v for v in outputs if v in s.storage and s.storage[v] in s.owned
+                            and kept.count(s.storage[v]) == 1)
         offsets, arena = place([(b.fact.nbytes, b.first, b.last) for b in buffers])
         for b, offset in zip(buffers, offsets, strict=True):
             b.offset = offset
         total = arena + sum(o.fact.nbytes for o in s.owned)
         if total > self.limits.bytes:
             raise LimitError(f"the run needs {total} bytes; limits.max_bytes is {self.limits.bytes}")
+        s.made = [(o, o.fact.stored_shape, o.fact.dtype) for o in s.owned]
         everything = {found.slot: found for found in s.storage.values()}
         scratch = -(-max((c[5] for c in call_list), default=0) // 64) * 64
         s.code = Code([c[:5] for c in call_list], {b.slot: b.offset for b in buffers},
@@ -277,8 +288,8 @@ def run_segment(s: Segment, w: Workspace, env: dict[Value, object], run_body,
         array = arrays[found] = env[value]
         if isinstance(array, np.ndarray):
             w.bind(found.slot, array)
-    for found in s.owned:
-        array = arrays[found] = np.empty(found.fact.stored_shape, found.fact.dtype)
+    for found, shape, dtype in s.made:
+        array = arrays[found] = np.empty(shape, dtype)
         w.bind(found.slot, array)
     for step in s.steps:
         if isinstance(step, Stretch):
@@ -287,7 +298,7 @@ def run_segment(s: Segment, w: Workspace, env: dict[Value, object], run_body,
                 began = perf_counter()
                 failed = w.run(start, stop)
                 if failed >= 0:
-                    raise KernelError(f"{s.call_nodes[failed].origin}: {w.fault()}")
+                    raise fault_of(s, w, failed)
                 if times is not None:
                     _note(times, s, s.call_nodes[start], s.call_kernels[start], began)
         else:
@@ -296,7 +307,17 @@ def run_segment(s: Segment, w: Workspace, env: dict[Value, object], run_body,
             _python(w, step, arrays, run_body)
             if times is not None:
                 _note(times, s, step.node, "", began)
-    return {value: read(found, s.facts.get(value, value.fact), w, arrays) for value, found in s.leaving}
+    left = {}
+    for value, found, fact, shape in s.leaving:
+        array = read(found, fact, w, arrays) if shape is None or found.kind == ARENA else \
+            arrays[found] if found.array is None else found.array
+        left[value] = array if shape is None or array.shape == shape else array.reshape(shape)
+    return left
+
+
+def fault_of(s: Segment, w: Workspace, failed: int) -> KernelError:
+    """The error for the call that reported a fault."""
+    return KernelError(f"{s.call_nodes[failed].origin}: {w.fault()}")
 
 
 def _note(times: list, s: Segment, node: Node, kernel: str, began: float) -> None:

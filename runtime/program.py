@@ -7,6 +7,7 @@ import threading
 import time
 import weakref
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -14,7 +15,17 @@ from cynfer.ops.errors import InputError, RunCancelledError
 from cynfer.runtime.executor import Workspace
 from cynfer.runtime.graph import Graph, Value
 from cynfer.runtime.limits import Limits
-from cynfer.runtime.plan import CONSTANT, STATE, Planner, Segment, entering_facts, entering_key, run_segment
+from cynfer.runtime.plan import (
+    CONSTANT,
+    STATE,
+    Planner,
+    Segment,
+    Stretch,
+    entering_facts,
+    entering_key,
+    fault_of,
+    run_segment,
+)
 
 #: Workspaces kept for the next run of a plan; more concurrent runs than this make their own.
 KEPT = 4
@@ -76,6 +87,15 @@ class Bodies:
                         self.handle)
 
 
+class Direct(NamedTuple):
+    """What Workspace.direct needs for a plan that is one stretch."""
+
+    segment: Segment
+    slots: list[int]
+    made: list[tuple[int, tuple[int, ...], np.dtype]]
+    stop: int
+
+
 class Program:
     """Runs a graph. Many threads may run one program at once (those with states run one after the other)."""
 
@@ -84,6 +104,7 @@ class Program:
         self.states = {value: np.array(content) for value, content in graph.states.items()}
         self.planner = Planner(graph, machine, threads, limits, self.states)
         self.roots: dict[tuple, Segment] = {}
+        self.directs: dict[tuple, Direct] = {}
         self.bodies: dict[int, Program] = {}
         self.unlock()
         _programs.add(self)
@@ -105,6 +126,27 @@ class Program:
         return self._run(feeds, handle)
 
     def _run(self, feeds: Sequence, handle: Handle) -> list:
+        direct = self.directs.get(tuple([a.shape if type(a) is np.ndarray else None for a in feeds]))
+        if direct is not None and handle.times is None:
+            return self._direct(direct, feeds, handle)
+        return self._segments(feeds, handle)
+
+    def _direct(self, direct: Direct, feeds: Sequence, handle: Handle) -> list:
+        """The short way for the usual case."""
+        segment = direct.segment
+        workspace = self._take(segment)
+        try:
+            handle.enter(workspace)
+            failed, results = workspace.direct(feeds, direct.slots, direct.made, direct.stop)
+            if failed >= 0:
+                raise fault_of(segment, workspace, failed)
+        finally:
+            handle.leave(workspace)
+            if len(segment.pool) < KEPT:
+                segment.pool.append(workspace)
+        return results
+
+    def _segments(self, feeds: Sequence, handle: Handle) -> list:
         nodes, last_read = self.graph.nodes, self.planner.last_read
         env = dict(zip(self.graph.inputs, feeds, strict=True))
         demanded: set[Value] = set()
@@ -123,12 +165,30 @@ class Program:
                 if len(segment.pool) < KEPT:
                     segment.pool.append(workspace)
             if segment.stop == len(nodes) and not segment.demand:
+                if start == 0:
+                    self._shorten(segment, feeds)
                 return self._outputs(segment, left, feeds)
             env = left
             known = {v: f for v, f in segment.facts.items()
                      if f.constant is not None and last_read.get(v, -1) >= segment.stop}
             demanded |= set(segment.demand)
             cache, start = segment.following, segment.stop
+
+    def _shorten(self, segment: Segment, feeds: Sequence) -> None:
+        """Notes a plan that is one stretch and makes nothing but outputs, for the next run of these shapes."""
+        steps, outputs = segment.steps, [segment.storage[v] for v in self.graph.outputs]
+        made = {found: (found.slot, shape, dtype) for found, shape, dtype in segment.made}
+        if not all(type(a) is np.ndarray for a in feeds) or len(steps) != 1 or not isinstance(steps[0], Stretch) \
+                or len(segment.fresh) != len(outputs) or len(made) != len(outputs) \
+                or any(shape is not None and shape != made[found][1]
+                       for v, found, _, shape in segment.leaving if found in made):
+            return
+        entering = {value: found.slot for value, found in segment.entering}
+        if len(self.directs) >= self.limits.plans:
+            self.directs.clear()
+        self.directs[tuple(a.shape for a in feeds)] = Direct(
+            segment, [entering.get(v, -1) for v in self.graph.inputs], [made[found] for found in outputs],
+            steps[0].stop)
 
     def _segment(self, cache: dict, key: tuple, start: int, facts: dict) -> Segment:
         with self.lock:
@@ -148,6 +208,8 @@ class Program:
 
     def _outputs(self, segment: Segment, left: dict, feeds: Sequence) -> list:
         """Outputs own their memory: whatever is shared with a feed, a constant or another output is copied."""
+        if len(segment.fresh) == len(self.graph.outputs):
+            return [left[value] for value in self.graph.outputs]
         results: list = []
         others = [f for f in feeds if isinstance(f, np.ndarray)]
         for value in self.graph.outputs:
@@ -164,6 +226,7 @@ class Program:
         """Drops plans and workspaces that no run is using."""
         with self.lock:
             self.roots.clear()
+            self.directs.clear()
         for body in list(self.bodies.values()):
             body.trim()
 
