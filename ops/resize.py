@@ -159,11 +159,11 @@ class Resize(Op):
         """Where each output index lies on the input axis."""
         x, length = np.arange(out, dtype=np.float64), scale * size
         if self.coordinates == "align_corners":
-            return np.zeros(out) if length == 1 else x * ((size - 1) / (length - 1))
+            return np.zeros(out) if length == 1 else x * (size - 1) / (length - 1)
         if self.coordinates == "asymmetric":
-            return x / scale
+            return self._divided(x, scale)
         if self.coordinates == "tf_half_pixel_for_nn":
-            return (x + 0.5) / scale
+            return self._divided(x + 0.5, scale)
         if self.coordinates == "tf_crop_and_resize":
             first, last = part
             if length == 1:
@@ -171,8 +171,14 @@ class Resize(Op):
             return first * (size - 1) + x * (last - first) * (size - 1) / (length - 1)
         if self.coordinates == "pytorch_half_pixel" and length == 1:
             return np.full(out, -0.5)
-        x = (x + 0.5) / scale - 0.5
+        x = self._divided(x + 0.5, scale) - 0.5
         return x + size / 2 * (1 - out / length) if self.coordinates == "half_pixel_symmetric" and length else x
+
+    def _divided(self, x: np.ndarray, scale: float) -> np.ndarray:
+        """x / scale; for nearest rounded to float32, which hides that a scale like 2/3 is itself rounded: 2 / (2/3)
+        is 3 then, not a little less."""
+        x = x / scale
+        return x.astype(np.float32).astype(np.float64) if self.mode == "nearest" else x
 
     def table(self, size: int, out: int, scale: float, part=None) -> Taps:
         """The table of one axis of `size` elements that becomes `out` long."""

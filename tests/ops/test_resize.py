@@ -129,3 +129,13 @@ def test_upsample():
 def test_tables_have_a_bound():
     with pytest.raises(LimitError, match="needs a table of"):
         run("Resize", np.zeros((1, 2), np.int8), None, scales(1, 1e9), opset=13)
+
+
+@pytest.mark.parametrize("size, out", [(26, 56), (300, 200), (30, 20), (7, 21), (1000, 667)])
+def test_nearest_positions_are_exact_where_numbers_are_whole(size, out):
+    want = np.arange(out) * size // out
+    x = np.arange(size, dtype=np.float32).reshape(1, 1, size)
+    op = Resize("nearest", "asymmetric", "floor")
+    np.testing.assert_array_equal(by_python(op, x, None, None, ints(1, 1, out))[0][0, 0], want)
+    if out * 3 == size * 2:
+        np.testing.assert_array_equal(by_python(op, x, None, scales(1, 1, 2 / 3))[0][0, 0], want)
