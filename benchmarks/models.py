@@ -72,6 +72,7 @@ print(json.dumps({"import": imported - began, "load": loaded - imported, "peak":
 def footprint(name: str, threads: int, rounds: int = 5) -> dict[str, dict[str, float]]:
     """{runtime: {import, load: best seconds of 5 processes; peak: bytes above NumPy alone, after one run}}."""
     best: dict[str, dict[str, float]] = {}
+    environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}  # as on a user's machine
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, "model.onnx")
         with open(path, "wb") as file:
@@ -79,7 +80,8 @@ def footprint(name: str, threads: int, rounds: int = 5) -> dict[str, dict[str, f
         for _ in range(rounds):
             for runtime in ("cynfer", "onnxruntime"):
                 out = subprocess.run([sys.executable, "-c", _CHILD, runtime, path, str(threads)], check=True,
-                                     capture_output=True, text=True).stdout
+                                     capture_output=True, text=True,
+                                     env=environment).stdout
                 found = json.loads(out)
                 mine = best.setdefault(runtime, found)
                 for key, value in found.items():

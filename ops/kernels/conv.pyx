@@ -393,12 +393,21 @@ cdef int f32_pack_conv_c16(const Args* a, Ctl* ctl, int tid, int nt) noexcept no
     cdef int64_t OG = O // g, merged = g // G, C = CG * merged, OP = O // G
     cdef int64_t panels = up(OP, 32), icb = up(C, 16), lo, hi, q, ib, t, i, j, o, c
     cdef float* to
+    cdef const float* w_row
     cyn_share(G * panels * icb, tid, nt, &lo, &hi)
     for q in range(lo, hi):
         if cyn_stop(ctl, tid):
             return 0
         ib = q % icb
         to = packed + q * taps * 512
+        if merged == 1 and (ib + 1) * 16 <= C and (q // icb % panels + 1) * 32 <= OP:
+            # a whole block: rows of 16 * taps consecutive weights, 32 of them side by side
+            w_row = w + ((q // icb // panels * OP + q // icb % panels * 32) * CG + ib * 16) * taps
+            for i in range(16):
+                for t in range(taps):
+                    for j in range(32):
+                        to[(t * 16 + i) * 32 + j] = w_row[j * CG * taps + i * taps + t]
+            continue
         for t in range(taps):
             for i in range(16):
                 c = ib * 16 + i
