@@ -171,8 +171,9 @@ class Resize(Op):
             return first * (size - 1) + x * (last - first) * (size - 1) / (length - 1)
         if self.coordinates == "pytorch_half_pixel" and length == 1:
             return np.full(out, -0.5)
-        x = self._divided(x + 0.5, scale) - 0.5
-        return x + size / 2 * (1 - out / length) if self.coordinates == "half_pixel_symmetric" and length else x
+        if self.coordinates == "half_pixel_symmetric":  # half_pixel counted from both centres
+            return self._divided(x + 0.5 - out / 2, scale) + (size - 1) / 2
+        return self._divided(x + 0.5, scale) - 0.5
 
     def _divided(self, x: np.ndarray, scale: float) -> np.ndarray:
         """x / scale; for nearest rounded to float32, which hides that a scale like 2/3 is itself rounded: 2 / (2/3)
