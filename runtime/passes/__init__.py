@@ -14,11 +14,12 @@ from cynfer.runtime.passes.fold_affine import fold_affine
 from cynfer.runtime.passes.fold_constants import fold_constants
 from cynfer.runtime.passes.fuse_epilogue import fuse_epilogue
 from cynfer.runtime.passes.pack_weights import pack_weights
+from cynfer.runtime.passes.recognise import recognise
 from cynfer.runtime.passes.rewrite import Context
 
 #: In the order they run.
 INFERENCE: tuple[Callable[[Graph, Context], Graph], ...] = (
-    fold_constants, drop_noops, fold_affine, fuse_epilogue, choose_layout, pack_weights)
+    fold_constants, drop_noops, fold_affine, recognise, fuse_epilogue, choose_layout, pack_weights)
 
 
 def optimise(graph: Graph, context: Context, passes=INFERENCE) -> Graph:

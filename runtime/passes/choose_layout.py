@@ -49,7 +49,8 @@ def choose_layout(graph: Graph, context: Context) -> Graph:
             near = any(c and (v.fact.layout.block or v in blocked_of) for c, v in zip(candidates, inputs, strict=True))
             wants = near or op.seeks_blocked(machine, plain, outs)
             lies_blocked = inputs[0].fact.layout.block or inputs[0] in blocked_of
-            if wants and not lies_blocked and op.blocked_entry(machine, [plain[0], *hypothetical[1:]], hypothetical_outs):
+            entering = [plain[0], *hypothetical[1:]]
+            if wants and not lies_blocked and op.blocked_entry(machine, entering, hypothetical_outs):
                 new = [inputs[0], *(to_blocked(b, v) if c else v
                                     for v, c in list(zip(inputs, candidates, strict=True))[1:])]
             elif wants and op.blocked(machine, hypothetical, hypothetical_outs):
