@@ -88,7 +88,7 @@ class InferenceSession(Session):
         self._profiling_start = time.perf_counter_ns()
         self._events: list[dict] | None = [] if self._options.enable_profiling else None
 
-    def run(self, output_names: Sequence[str] | None, input_feed: Mapping[str, Any],
+    def run(self, output_names: Sequence[str] | None, input_feed: Mapping[str, Any],  # type: ignore[override]
             run_options: RunOptions | None = None, *, timeout: float | None = None, handle: Handle | None = None,
             fetch_only: bool = False) -> list:
         """The outputs called `output_names` (None: all), in that order, for {input name: array}.

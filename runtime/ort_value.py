@@ -199,14 +199,14 @@ class IOBinding:
                 if isinstance(x, np.ndarray) and np.may_share_memory(array, x):
                     raise InputError(f"the buffer of output {show(name)} overlaps that of {other}")
         results = self._session.run(list(self._outputs), self._inputs, run_options, timeout=timeout)
-        for i, (name, array) in enumerate(self._outputs.items()):
-            if array is not None:
+        for i, (name, bound) in enumerate(self._outputs.items()):
+            if bound is not None:
                 got = results[i]
-                if got.shape != array.shape or got.dtype != array.dtype:
+                if got.shape != bound.shape or got.dtype != bound.dtype:
                     raise InputError(f"output {show(name)} is {got.dtype}{list(got.shape)}; the bound buffer is "
-                                     f"{array.dtype}{list(array.shape)}")
-                array[...] = got
-                results[i] = array
+                                     f"{bound.dtype}{list(bound.shape)}")
+                bound[...] = got
+                results[i] = bound
         self._results = [OrtValue(r) for r in results]
 
 
@@ -233,5 +233,5 @@ def _at(address: int, shape: Sequence[int], element_type: Any) -> np.ndarray:
         raise InputError("the buffer's address is 0")
     if not nbytes:
         return np.empty(shape, dtype)
-    memory = (ctypes.c_char * nbytes).from_address(address)
+    memory = memoryview((ctypes.c_char * nbytes).from_address(address))
     return np.frombuffer(memory, dtype=np.uint8).view(dtype).reshape(shape)

@@ -7,7 +7,7 @@ import threading
 import time
 import weakref
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -97,7 +97,13 @@ class Direct(NamedTuple):
 
 
 class Program:
-    """Runs a graph. Many threads may run one program at once (those with states run one after the other)."""
+    """Runs a graph. Many threads may run one program at once (those with states run one after the other).
+
+    feeds, context: what a session keeps with it: how feeds are checked, what its passes did.
+    """
+
+    feeds: Any = None
+    context: Any = None
 
     def __init__(self, graph: Graph, machine, threads: int, limits: Limits):
         self.graph, self.machine, self.threads, self.limits = graph, machine, threads, limits
@@ -204,6 +210,7 @@ class Program:
         try:
             return segment.pool.pop()
         except IndexError:
+            assert segment.code is not None
             return Workspace(segment.code, self.threads)
 
     def _outputs(self, segment: Segment, left: dict, feeds: Sequence) -> list:
@@ -233,7 +240,7 @@ class Program:
     def plan(self, shapes: Sequence[Sequence[int]]) -> Segment:
         """The first segment for inputs of these shapes (for `info` and tests)."""
         feeds = [np.empty(s, v.fact.dtype) for s, v in zip(shapes, self.graph.inputs, strict=True)]
-        env = dict(zip(self.graph.inputs, feeds, strict=True))
+        env: dict[Value, object] = dict(zip(self.graph.inputs, feeds, strict=True))
         return self._segment(self.roots, entering_key(env, set()), 0, entering_facts(env, set()))
 
 

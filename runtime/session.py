@@ -60,7 +60,7 @@ class Session:
         self._programs: dict[tuple, Program] = {}
         self._running: set[Handle] = set()
         self._lock = threading.Lock()
-        self.program = self._compile(None, ())
+        self.program: Program | _Closed = self._compile(None, ())
         if check:
             self._check()
 
@@ -193,11 +193,10 @@ class Session:
         if operator.index(runs) < 1:
             raise InputError(f"runs={runs}: at least 1 is needed")
         self.run(None, feeds)
-        rounds = []
+        rounds: list[list] = []
         for _ in range(runs):
-            handle = Handle(times=[])
-            self.run(None, feeds, handle=handle)
-            rounds.append(handle.times)
+            rounds.append([])
+            self.run(None, feeds, handle=Handle(times=rounds[-1]))
         return Profile.of(rounds)
 
     def cancel(self) -> None:
@@ -293,7 +292,7 @@ def _set_initializers(graph: Graph, given: Mapping[str, Any]) -> None:
         fact = found[name].fact
         array = convert(content, fact.without_value(), f"initializer {show(name)}")
         if array.shape != fact.shape:
-            raise InputError(f"initializer {show(name)} has shape {list(array.shape)}, {list(fact.shape)} is expected")
+            raise InputError(f"initializer {show(name)} has shape {list(array.shape)}, {list(fact.dims)} is expected")
         found[name].fact = Fact.of(array)
 
 

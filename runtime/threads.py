@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import NamedTuple
 
 
-class Threads(NamedTuple):
+@dataclass(frozen=True)
+class Threads:
     """A number of threads and where it comes from."""
 
     count: int
@@ -68,11 +69,11 @@ def _folders(root: Path):
             groups[1] = path
     for line in _lines(root / "proc/self/mountinfo"):
         mount, _, kind = line.partition(" - ")
-        words, kind = mount.split(), kind.split()
-        if len(words) < 5 or not kind:
+        words, options = mount.split(), kind.split()
+        if len(words) < 5 or not options:
             continue
-        version = {"cgroup2": 2, "cgroup": 1}.get(kind[0])
-        if version not in groups or (version == 1 and "cpu" not in kind[-1].split(",")):
+        version = {"cgroup2": 2, "cgroup": 1}.get(options[0], 0)
+        if version not in groups or (version == 1 and "cpu" not in options[-1].split(",")):
             continue
         inside = groups[version]
         if words[3] != "/" and inside.startswith(words[3]):  # a container sees its group as the mount's root

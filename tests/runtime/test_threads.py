@@ -7,7 +7,7 @@ import os
 import pytest
 
 from cynfer.runtime import executor, threads
-from cynfer.runtime.threads import available, cgroup_quota
+from cynfer.runtime.threads import Threads, available, cgroup_quota
 
 V2 = "31 30 0:27 / /sys/fs/cgroup rw,nosuid - cgroup2 cgroup2 rw"
 V1 = "33 31 0:29 {root} /sys/fs/cgroup/cpu,cpuacct rw - cgroup cgroup rw,cpu,cpuacct"
@@ -54,18 +54,18 @@ def test_no_proc_at_all(tmp_path):
 def test_smallest_wins_and_quotas_round_up(tmp_path, monkeypatch):
     monkeypatch.setattr(threads, "_affinity", lambda: 8)
     root = machine(tmp_path, "0::/", V2, {"cpu.max": "250000 100000"})
-    assert available(root, {}) == (3, "cgroup quota")
-    assert available(root, {"OMP_NUM_THREADS": "2"}) == (2, "OMP_NUM_THREADS")
-    assert available(root, {"OMP_NUM_THREADS": "1,4"}) == (1, "OMP_NUM_THREADS")
+    assert available(root, {}) == Threads(3, "cgroup quota")
+    assert available(root, {"OMP_NUM_THREADS": "2"}) == Threads(2, "OMP_NUM_THREADS")
+    assert available(root, {"OMP_NUM_THREADS": "1,4"}) == Threads(1, "OMP_NUM_THREADS")
     for ignored in ("", "0", "-3", "many", "16"):
-        assert available(root, {"OMP_NUM_THREADS": ignored}) == (3, "cgroup quota")
+        assert available(root, {"OMP_NUM_THREADS": ignored}) == Threads(3, "cgroup quota")
     (root / "sys/fs/cgroup/cpu.max").write_text("10000 100000\n")
-    assert available(root, {}) == (1, "cgroup quota")
+    assert available(root, {}) == Threads(1, "cgroup quota")
 
 
 def test_affinity():
     found = available("/nowhere", {})
-    assert found == (len(os.sched_getaffinity(0)), "CPU affinity")
+    assert found == Threads(len(os.sched_getaffinity(0)), "CPU affinity")
 
 
 def test_default_is_kept_and_budget_is_refused_below_one():
