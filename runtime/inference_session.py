@@ -94,7 +94,8 @@ class InferenceSession(Session):
         """The outputs called `output_names` (None: all), in that order, for {input name: array}.
 
         Arrays, lists, NumPy scalars, OrtValues and DLPack objects go in; any intermediate value can be asked for by
-        its name. timeout: seconds after which RunTimeoutError ends the run. Results own their memory.
+        its name. timeout: seconds after which RunTimeoutError ends the run (a step that is a NumPy call ends first).
+        Results own their memory. Ctrl-C ends a run too; the session stays usable.
         """
         if run_options is None and self._events is None:
             return Session.run(self, output_names, input_feed, timeout, handle, fetch_only)

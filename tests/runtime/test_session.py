@@ -401,6 +401,24 @@ def test_timeout_ends_a_long_run(long_session):
             long_session.run(["r0"], LONG, timeout=bad)
 
 
+@pytest.mark.parametrize("body", ["o = Add(v, one)", "o = Relu(v)"])
+def test_timeout_ends_an_endless_loop(body):
+    s = cynfer.InferenceSession(parse(f"""g (float[2] x, int64 trips) => (float[2] y)
+        <bool yes = {{1}}, float one = {{1}}> {{
+        y = Loop <body = inner (int64 i, bool c, float[2] v) => (bool c2, float[2] o)
+            {{ c2 = Identity(c) {body} }}> (trips, yes, x)
+    }}"""))
+    x = np.array([1, 2], np.float32)
+    expected = s.run(None, {"x": x, "trips": 3})[0]
+    with pytest.raises(cynfer.RunTimeoutError):
+        s.run(None, {"x": x, "trips": 2**62}, timeout=0.1)
+    options = cynfer.RunOptions()
+    threading.Timer(0.1, setattr, (options, "terminate", True)).start()
+    with pytest.raises(cynfer.RunCancelledError):
+        s.run(None, {"x": x, "trips": 2**62}, options)
+    assert np.array_equal(s.run(None, {"x": x, "trips": 3})[0], expected)
+
+
 def test_default_timeout_of_limits():
     s = cynfer.InferenceSession(matmuls(2000, 2000, 60), limits=cynfer.Limits(max_seconds=0.05))
     with pytest.raises(cynfer.RunTimeoutError):
