@@ -41,6 +41,8 @@ class RawNode:
         self.outputs = [text(s) for s in proto.output]
         self.attributes = [RawAttribute(a) for a in proto.attribute]
         self.needs: set[str] | None = None
+        if not self.op_type:
+            raise ModelError(f"node {show(self.label)} has no op_type")
 
     @property
     def label(self) -> str:

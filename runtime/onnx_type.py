@@ -26,13 +26,28 @@ class Dims:
             kind = proto.WhichOneof("value")
         if kind is None:
             raise ModelError(f"{what} has no type")
-        if kind != "tensor_type":
-            raise UnsupportedError(f"{what} is of {kind.replace('_', ' ')}; tensors, sequences and optionals are "
-                                   "supported")
-        fact = self._tensor(proto.tensor_type, what)
+        if kind == "map_type":
+            fact = self._map(proto.map_type, what)
+        elif kind == "tensor_type":
+            fact = self._tensor(proto.tensor_type, what)
+        else:
+            raise UnsupportedError(f"{what} is of {kind.replace('_', ' ')}; tensors, sequences, optionals and "
+                                   "maps are supported")
         for kind in reversed(kinds):
             fact = Fact(fact.dtype, None, kind=kind, elem=fact)
         return fact
+
+    def _map(self, proto, what: str) -> Fact:
+        try:
+            key = dtypes.from_onnx(proto.key_type)
+        except (KeyError, AttributeError):
+            key = None
+        if key is None or not (dtypes.is_integer(key) or key == dtypes.STRING):
+            raise UnsupportedError(f"{what} is a map with keys of type {proto.key_type}; integers and strings are "
+                                   "supported")
+        if proto.value_type.WhichOneof("value") != "tensor_type":
+            raise UnsupportedError(f"{what} is a map whose values are no tensors")
+        return Fact.map(key, self._tensor(proto.value_type.tensor_type, what).dtype)
 
     def _tensor(self, proto, what: str) -> Fact:
         try:

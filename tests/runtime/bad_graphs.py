@@ -66,6 +66,7 @@ GRAPHS = [
                                                                      inputs=CONDITION)), M, ("'r' (Relu-14)", "'z'")),
     Case("G05 unknown operator", one(helper.make_node("Nope", ["x"], ["y"], name="n")), U,
          ("'n' (Nope-17)", "'Nope'", "'ai.onnx'", "opset 17")),
+    Case("G05 no operator", one(helper.make_node("", ["x"], ["y"], name="n")), M, ("'n'", "op_type")),
     Case("G05 unknown domain", one(helper.make_node("Nope", ["x"], ["y"], name="n", domain="com.example")), U,
          ("'n' (Nope)", "'Nope'", "'com.example'")),
     Case("G05 newer than the opset", one(helper.make_node("Gelu", ["x"], ["y"], name="n")), U, ("'Gelu'", "opset 17"),

@@ -251,6 +251,7 @@ def test_scan_body():
     assert y == 1 and every.tolist() == [-1, 1]
 
 
+@pytest.mark.exhaustive
 def test_no_model_of_the_standard_suite_is_refused_for_its_form():
     """Only operators that are not there may be a reason."""
     seen = 0
