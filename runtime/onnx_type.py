@@ -77,7 +77,7 @@ class Dims:
             raise ModelError(f"{what} has the dim {proto.dim_value}; 0 or more is allowed")
         name = proto.dim_param if which else ""
         name = name if isinstance(name, str) else name.decode("utf-8", "surrogateescape")
-        if not name:
+        if name in ("", "?"):  # Paddle's exporter calls every free one "?"
             return Dim.unknown()
         if name.startswith("?"):  # the mark of unknown ones
             return self.odd.setdefault(name, Dim.unknown())
