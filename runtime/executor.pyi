@@ -4,6 +4,7 @@ from typing import Any
 import numpy as np
 
 def set_budget(total: int) -> None: ...
+def renew_budget() -> None: ...
 
 class Budget:
     total: int

@@ -71,7 +71,13 @@ cdef object empty = np.empty
 def set_budget(int total) -> None:
     """Sets how many threads the concurrent runs of this process may use together."""
     global _budget
-    _budget = Budget(total)
+    _budget = Budget(max(1, total))
+
+
+def renew_budget() -> None:
+    """For a forked child: none of its parent's runs, nor a lock that one of them holds, is in it."""
+    if _budget is not None:
+        set_budget(_budget.total)
 
 
 cdef class Code:

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from cynfer.ops.errors import InputError, RunCancelledError
-from cynfer.runtime.executor import Workspace
+from cynfer.runtime.executor import Workspace, renew_budget
 from cynfer.runtime.graph import Graph, Value
 from cynfer.runtime.limits import Limits
 from cynfer.runtime.plan import (
@@ -245,6 +245,7 @@ class Program:
 
 
 def _after_fork() -> None:
+    renew_budget()
     for program in list(_programs):
         program.unlock()
 
