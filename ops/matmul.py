@@ -69,7 +69,7 @@ class MatMul(Op):
     weight_inputs: ClassVar[tuple[int, ...]] = (1, 2)
     channel_axis: ClassVar[int | None] = -1
 
-    def _matrices(self, a: Fact, b: Fact) -> tuple[tuple, tuple, tuple, tuple, bool, bool]:
+    def matrices(self, a: Fact, b: Fact) -> tuple[tuple, tuple, tuple, tuple, bool, bool]:
         """(batch of a, (M, K), batch of b, (K, N), a is a vector, b is a vector)."""
         da, db = tuple(a.dims), tuple(self.weight if self.weight is not None else b.dims)
         if not da or not db:
@@ -83,7 +83,7 @@ class MatMul(Op):
         return da[:-2], mk, db[:-2], kn, va, vb
 
     def shapes(self, a, b, c=None, *extra):
-        batch_a, (m, _), batch_b, (_, n), va, vb = self._matrices(a, b)
+        batch_a, (m, _), batch_b, (_, n), va, vb = self.matrices(a, b)
         batch = broadcast(batch_a, batch_b)
         if c is not None and c.shape is not None:
             full = (*batch, m, n)
@@ -120,9 +120,11 @@ class MatMul(Op):
     def native(self, m, ins, outs):
         a, b, y = ins[0], ins[1], outs[0]
         p = prefix(a.dtype)
+        if f"{p}_gemm" in m and p not in _PANEL and len(ins) == 2 and self == MatMul() and y.size:
+            return integer_gemm(p, self.matrices(a, b))
         if p not in _PANEL or y.size == 0:
             return None
-        batch_a, (rows, k), batch_b, (_, n), _, _ = self._matrices(a, b)
+        batch_a, (rows, k), batch_b, (_, n), _, _ = self.matrices(a, b)
         calls, matrix = [], In(1)
         if self.weight is None:
             pack = PackB(prod(batch_b), k, n, self.trans_b)
@@ -160,23 +162,41 @@ class MatMul(Op):
         return np.stack([offsets(batch_a, rows * k), offsets(batch_b, panels), every * rows * n, 0 * every], axis=1)
 
     def python(self, a, b, c=None, *extra):
-        dtype = a.dtype
+        dtype, row, column = a.dtype, a.ndim == 1, b.ndim == 1
         a = a[None] if a.ndim == 1 else a.swapaxes(-1, -2) if self.trans_a else a
         b = b[:, None] if b.ndim == 1 else b.swapaxes(-1, -2) if self.trans_b else b
         y = np.zeros((*np.broadcast_shapes(a.shape[:-2], b.shape[:-2]), a.shape[-2], b.shape[-1]), dtype)
         step_k = max(1, (1 << 22) // max(1, y.size))
         for k in range(0, a.shape[-1], step_k):  # blocks of K, so that the products fit in memory
             y += (a[..., :, k : k + step_k, None] * b[..., None, k : k + step_k, :]).sum(axis=-2, dtype=dtype)
+        y = y[..., 0] if column else y
+        y = (y[..., 0] if column else y[..., 0, :]) if row else y
         y = y if self.alpha == 1.0 else (self.alpha * y).astype(dtype)
         return y if c is None else (y + (c if self.beta == 1.0 else self.beta * c)).astype(dtype)
 
     def cost(self, ins, outs):
-        _, mk, _, _, _, _ = self._matrices(ins[0], ins[1])
+        _, mk, _, _, _, _ = self.matrices(ins[0], ins[1])
         return float(outs[0].size) * float(mk[1]) if outs[0].known and not isinstance(mk[1], Dim) else 0.0
 
     @property
     def title(self) -> str:
         return "".join(["MatMul", *("+" + s.kind for s in self.epilogue)])
+
+
+def integer_gemm(kernel: str, matrices, extra: Sequence = (), steps: Sequence[int] = (), scratch=32768) -> Call:
+    """A product of inputs 0 and 1 by a kernel of gemm_int.pyx; matrices: what MatMul.matrices says of them.
+
+    extra, steps: the zero points and how they advance.
+    """
+    batch_a, (rows, k), batch_b, (_, n), _, _ = matrices
+    batch = np.broadcast_shapes(batch_a, batch_b)
+    count, table = prod(batch), None
+    if prod(batch_b) == 1 and not any(steps):
+        rows, count = rows * count, 1
+    elif count > 1:
+        table = np.ascontiguousarray(MatMul._table(batch, batch_a, batch_b, rows, k, n, k * n)[:, :3])
+    return Call(f"{kernel}_gemm", (In(0), In(1), Out(0), table, *extra),
+                (count, rows, n, k, k, n, n, 0, 0, 0, *steps), scratch=scratch, work=count * rows * n * k)
 
 
 @onnx("MatMul", since=1)
