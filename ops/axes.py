@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from cynfer.ops.dim import Dim, DimLike
+from cynfer.ops.dim import DimLike
 from cynfer.ops.errors import KernelError, ModelError
 from cynfer.ops.fact import Fact
 
@@ -28,7 +28,10 @@ def axes_of(axes: Sequence[int], rank: int, name: str = "axes") -> tuple[int, ..
 def ints_of(fact: Fact | None) -> list[int] | None:
     """The content of an integer tensor if all of it is known, else None."""
     values = None if fact is None else fact.ints()
-    return None if values is None or any(isinstance(v, Dim) for v in values) else values
+    if values is None:
+        return None
+    numbers = [v for v in values if isinstance(v, int)]
+    return numbers if len(numbers) == len(values) else None
 
 
 def length_of(fact: Fact) -> DimLike:

@@ -11,7 +11,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from cynfer.ops.dim import Dim
+from cynfer.ops.dim import Dim, DimLike
 from cynfer.ops.dtypes import FLOAT, prefix
 from cynfer.ops.epilogue import Step, encode, step
 from cynfer.ops.errors import ModelError, UnsupportedError
@@ -272,7 +272,7 @@ class ConvTranspose(Convolution):
             [size * s for size, s in zip(x.dims[2:], window.strides, strict=True)]
         if len(wanted) != rank or any(isinstance(v, int) and v <= 0 for v in wanted):
             raise ModelError(f"output_shape {list(self.output_shape)} does not fit {rank} spatial axes")
-        begins = []
+        begins: list[DimLike] = []
         for f, size in zip(full, wanted, strict=True):
             total = f - size
             if isinstance(total, Dim):

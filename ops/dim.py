@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Mapping
-from functools import reduce
 from typing import Union
 
 from cynfer.ops.errors import InputError
@@ -104,7 +103,10 @@ class Dim:
                 raise InputError(f"dimension {self} divides by zero")
             return top // bottom
 
-        return reduce(lambda x, t: x + reduce(lambda p, a: p * atom(a), t[0], t[1]), self.terms, 0)
+        total: DimLike = 0
+        for atoms, n in self.terms:
+            total = total + product(map(atom, atoms)) * n
+        return total
 
     def __str__(self) -> str:
         def one(atoms, n):

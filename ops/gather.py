@@ -141,7 +141,8 @@ class GatherND(Op):
         for k in range(depth):
             check_indices(indices[..., k], x.shape[b + k], b + k)
         batch = np.ogrid[tuple(slice(d) for d in indices.shape[:-1])][:b] if indices.ndim > 1 else []
-        return x[(*batch, *(indices[..., k] for k in range(depth)))]
+        at = (*batch, *np.moveaxis(indices, -1, 0))
+        return x[at]
 
 
 @onnx("GatherND", since=11)

@@ -40,8 +40,10 @@ def copy_call(item: int, shape: Sequence[int], xs: Sequence[int], ys: Sequence[i
 
 def blocks_of(fact: Fact) -> int | None:
     """The channels of a 4-D tensor of a type that may be blocked, else None."""
-    known = fact.shape is not None and len(fact.shape) == 4 and not isinstance(fact.shape[1], Dim)
-    return fact.shape[1] if known and fact.dtype in (dtypes.FLOAT, dtypes.DOUBLE) else None
+    if fact.shape is None or len(fact.shape) != 4 or fact.dtype not in (dtypes.FLOAT, dtypes.DOUBLE):
+        return None
+    channels = fact.shape[1]
+    return channels if isinstance(channels, int) else None
 
 
 @dataclass(frozen=True)

@@ -111,8 +111,10 @@ class Automaton:
             state = self.states[i]
             if state[0] == "any of":
                 todo.extend(state[1])
-            elif state[0] == "at" and _holds(*state[1], text, at):
-                todo.append(state[2])
+            elif state[0] == "at":
+                kind, lines = state[1]
+                if _holds(kind, lines, text, at):
+                    todo.append(state[2])
         return found
 
 

@@ -303,26 +303,27 @@ class Resize(Op):
 
 def _images(x: Fact) -> int:
     """How many images (of a block of channels) come before the last two axes."""
-    images = math.prod(x.dims[:-2])
-    return images // x.dims[1] * -(-x.dims[1] // x.layout.block) if x.layout.block else images
+    return math.prod(x.stored_shape[: -3 if x.layout.block else -2])
 
 
 def _chain(x: Fact, y: Fact, steps) -> list[Call] | None:
     """One call per axis, (axis, table, kernel) each, through buffers in between; a copy if nothing changes."""
     if not steps:
         return [Call("copy_bytes", (In(0), Out(0)), (x.nbytes,), work=x.nbytes / 16)]
-    shape, source, result = list(x.stored_shape), In(0), []
+    shape, result = list(x.stored_shape), []
+    source: In | Out | Temp = In(0)
     for k, (a, t, kernel) in enumerate(steps):
         outer, size, inner, out = math.prod(shape[:a]), shape[a], math.prod(shape[a + 1:]), t.index.shape[0]
         shape[a] = out
         count, item = outer * out * inner, x.dtype.itemsize
         target = Out(0) if k + 1 == len(steps) else Temp(count * item)
+        work = float(count) * t.index.shape[1]
         if kernel == "gather":
-            operands, n = (source, t.index.reshape(-1), target), (outer, size, inner * item, out, 8)
+            result.append(Call(kernel, (source, t.index.reshape(-1), target), (outer, size, inner * item, out, 8),
+                               work=work))
         else:
-            operands = (source, t.index, t.weight.astype(x.dtype), target)
-            n = (outer, size, inner, out, t.index.shape[1])
-        result.append(Call(kernel, operands, n, work=float(count) * t.index.shape[1]))
+            result.append(Call(kernel, (source, t.index, t.weight.astype(x.dtype), target),
+                               (outer, size, inner, out, t.index.shape[1]), work=work))
         source = target
     return result
 

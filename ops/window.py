@@ -59,7 +59,8 @@ class Window:
             return self.pads
         if self.auto_pad == "VALID":
             return (0,) * (2 * len(self.kernel))
-        begins, ends = [], []
+        begins: list[DimLike] = []
+        ends: list[DimLike] = []
         for size, stride, extent in zip(spatial, self.strides, self.extents, strict=True):
             if isinstance(size, Dim):
                 begins.append(Dim.unknown())
@@ -81,16 +82,17 @@ class Window:
                     for size, s in zip(spatial, self.strides, strict=True)]
         pads, sizes = self.padding(spatial), []
         for i, (size, stride, extent) in enumerate(zip(spatial, self.strides, self.extents, strict=True)):
+            begin = size + pads[i]
             room = size + (pads[i] + pads[rank + i] - extent)
             if isinstance(room, int) and room < 0:
                 raise ModelError(f"axis {i + 2}: the window reaches over {extent}, the padded input has only "
                                  f"{room + extent} (size {size}, pads {pads[i]} and {pads[rank + i]})")
             if not self.ceil_mode:
                 sizes.append(room // stride + 1)
-            elif isinstance(room, Dim):
+            elif isinstance(room, Dim) or isinstance(begin, Dim):
                 sizes.append(Dim.unknown() if stride > 1 else room + 1)
             else:
                 count = -(-room // stride) + 1
                 # the last window must start inside the input or its left padding
-                sizes.append(count - 1 if (count - 1) * stride >= size + pads[i] else count)
+                sizes.append(count - 1 if (count - 1) * stride >= begin else count)
         return sizes
