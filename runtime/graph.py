@@ -53,10 +53,11 @@ class Node:
     """An operator applied to values; None stands for an absent optional input or output."""
 
     __slots__ = ("inputs", "name", "op", "origin", "outputs")
+    op: Op  # an OnnxOp in a declared graph
 
     def __init__(self, op: Op | OnnxOp, inputs: Sequence[Value | None], outputs: Sequence[Value | None],
                  name: str = "", origin: str = ""):
-        self.op = op
+        self.op = op  # type: ignore[assignment]
         self.inputs = tuple(inputs)
         self.outputs = list(outputs)
         self.name = name
