@@ -13,6 +13,10 @@ class ModelFormatError(CynferError, ValueError):
     """The bytes are not a model: empty, truncated, of another format."""
 
 
+class ModelNotFoundError(ModelFormatError, FileNotFoundError):
+    """There is no model file of that name."""
+
+
 class ModelError(CynferError, ValueError):
     """The model's graph or one of its tensors contradicts itself or the standard."""
 

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from cynfer.ops.errors import ModelFormatError, show
+from cynfer.ops.errors import ModelFormatError, ModelNotFoundError, show
 from cynfer.runtime import onnx_wire
 from cynfer.runtime.external import Buffer, DataFile
 from cynfer.runtime.limits import Limits
@@ -61,7 +61,8 @@ def _open(path) -> DataFile:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
     except (OSError, ValueError) as error:
         why = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else "not a file name"
-        raise ModelFormatError(f"model file {show(path)} cannot be opened: {why}") from error
+        kind = ModelNotFoundError if isinstance(error, FileNotFoundError) else ModelFormatError
+        raise kind(f"model file {show(path)} cannot be opened: {why}") from error
     try:
         status = os.fstat(fd)
         if not stat.S_ISREG(status.st_mode):

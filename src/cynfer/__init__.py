@@ -19,7 +19,7 @@ _HOMES = {
     **dict.fromkeys(("IOBinding", "OrtValue"), "cynfer.runtime.ort_value"),
     "Limits": "cynfer.runtime.limits",
     **dict.fromkeys(("CynferError", "ExternalDataError", "InputError", "KernelError", "LimitError", "ModelError",
-                     "ModelFormatError", "RunCancelledError", "RunTimeoutError", "UnsupportedError"),
+                     "ModelFormatError", "ModelNotFoundError", "RunCancelledError", "RunTimeoutError", "UnsupportedError"),
                     "cynfer.ops.errors"),
 }
 #: Parts that are modules of their own.

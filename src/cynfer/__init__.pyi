@@ -6,6 +6,7 @@ from cynfer.ops.errors import KernelError as KernelError
 from cynfer.ops.errors import LimitError as LimitError
 from cynfer.ops.errors import ModelError as ModelError
 from cynfer.ops.errors import ModelFormatError as ModelFormatError
+from cynfer.ops.errors import ModelNotFoundError as ModelNotFoundError
 from cynfer.ops.errors import RunCancelledError as RunCancelledError
 from cynfer.ops.errors import RunTimeoutError as RunTimeoutError
 from cynfer.ops.errors import UnsupportedError as UnsupportedError
