@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -11,21 +11,11 @@ from cynfer.ops import dtypes
 from cynfer.ops.axes import axis_of
 from cynfer.ops.dim import Dim
 from cynfer.ops.errors import KernelError, LimitError, ModelError
-from cynfer.ops.fact import Fact
+from cynfer.ops.fact import Fact, either, loosest
 from cynfer.ops.op import Op, onnx
 
 #: Bodies nested deeper than this are lowered once, with nothing known of what they carry: each try doubles the work.
 DEEP = 4
-
-
-def either(a: Fact, b: Fact, what: str) -> Fact:
-    """What is known of a value that is one of two; raises ModelError if their types differ."""
-    if a.dtype != b.dtype or a.kind != b.kind:
-        raise ModelError(f"{what}: {a.type_name()} and {b.type_name()}")
-    if a.shape is None or b.shape is None or len(a.shape) != len(b.shape):
-        return replace(a, shape=None, value=None)
-    dims = tuple(x if x == y else Dim.unknown() for x, y in zip(a.shape, b.shape, strict=True))
-    return replace(a, shape=dims, value=None)
 
 
 def _truth(condition: np.ndarray) -> bool:
@@ -56,6 +46,7 @@ class If(Op):
     else_body: Any
     taken: int
     results: tuple[Fact, ...]
+    objects: ClassVar[bool] = True
 
     @property
     def n_outputs(self):
@@ -99,6 +90,7 @@ class Loop(Op):
     body: Any
     carried: int
     results: tuple[Fact, ...]
+    objects: ClassVar[bool] = True
 
     @property
     def n_outputs(self):
@@ -117,15 +109,19 @@ class Loop(Op):
         trips = None if trips is None else int(trips.reshape(-1)[0])
         go, i = condition is None or _truth(condition), 0
         scans: list[list] = [[] for _ in self.results[self.carried:]]
-        budget = run_body.max_bytes
+        budget, looked, grown = run_body.max_bytes, 1, 0
         while go and (trips is None or i < trips):
             outs = run_body(self.body, [np.array(i, np.int64), np.full(shape, go), *carried, *outer])
             carried = outs[1: 1 + self.carried]
             for stack, x in zip(scans, outs[1 + self.carried:], strict=True):
                 stack.append(x)
                 budget -= getattr(x, "nbytes", 0)
-            if budget < 0:
-                raise LimitError(f"what {i + 1} rounds have stacked takes more than limits.max_bytes, "
+            longest = max((len(x) for x in carried if isinstance(x, list)), default=0)
+            if longest >= 2 * looked:  # not every round: that would take quadratic time
+                looked = longest
+                grown = sum(e.nbytes for x in carried if isinstance(x, list) for e in x)
+            if budget < grown:
+                raise LimitError(f"what {i + 1} rounds have kept takes more than limits.max_bytes, "
                                  f"{run_body.max_bytes} bytes")
             go = condition is None or _truth(outs[0])
             i += 1
@@ -156,6 +152,11 @@ def _lower_body(b, body, facts, skip: int, n: int):
         for i in range(n):
             old, new = facts[skip + i], lowered.outputs[first + i].fact
             joined = either(old, new, f"carried value {i} changes its type")
+            if joined.kind != "tensor":
+                if not _alike(old, joined):
+                    changed = True
+                    facts[skip + i] = loosest(joined)
+                continue
             if joined.shape is None:
                 changed = changed or old.shape is not None
                 facts[skip + i] = joined
@@ -167,9 +168,27 @@ def _lower_body(b, body, facts, skip: int, n: int):
                 facts[skip + i] = joined
         if not changed:
             return lowered, outer, facts[skip: skip + n]
-    facts[skip: skip + n] = [replace(f, shape=None) for f in facts[skip: skip + n]]
+    facts[skip: skip + n] = [loosest(f) for f in facts[skip: skip + n]]
     lowered, outer = b.subgraph(body, facts)
+    for i in range(n):
+        old, new = facts[skip + i], lowered.outputs[first + i].fact
+        if either(old, new, f"carried value {i} changes its type").kind != old.kind:
+            raise ModelError(f"carried value {i} changes its type: {old.type_name()} and {new.type_name()}")
     return lowered, outer, facts[skip: skip + n]
+
+
+def _alike(a: Fact | None, b: Fact | None) -> bool:
+    """True if the facts of sequences or optionals say the same."""
+    if a is None or b is None:
+        return a is b
+    return a.kind == b.kind and a.shape == b.shape and _alike(a.elem, b.elem)
+
+
+def _tensors(what: str, facts) -> None:
+    """Raises ModelError unless all are facts of tensors."""
+    for i, f in enumerate(facts):
+        if f is not None and f.kind != "tensor":
+            raise ModelError(f"{what} {i} is {f.type_name()}; a tensor is needed")
 
 
 def _nesting(body) -> int:
@@ -195,6 +214,7 @@ def loop(b, trips=None, condition=None, *values, body):
     flag = Fact(dtypes.BOOL, () if condition is None else condition.fact.shape)
     facts = [Fact(dtypes.INT64, ()), flag, *(v.fact.without_value() for v in values)]
     lowered, outer, carried = _lower_body(b, body, facts, 2, n)
+    _tensors("scan output", [v.fact for v in lowered.outputs[n + 1:]])
     stacked = [_with_axis(v.fact, 0) for v in lowered.outputs[n + 1:]]
     return b.emit(Loop(lowered, n, (*carried, *stacked)), trips, condition, *values, *outer)
 
@@ -222,6 +242,7 @@ class Scan(Op):
     out_axes: tuple[int, ...]
     out_backward: tuple[bool, ...]
     results: tuple[Fact, ...]
+    objects: ClassVar[bool] = True
 
     @property
     def n_outputs(self):
@@ -273,6 +294,7 @@ def scan(b, *values, body, num_scan_inputs, scan_input_axes=None, scan_input_dir
          scan_output_directions=None):
     """ONNX Scan without a batch axis."""
     scans, states = num_scan_inputs, len(values) - num_scan_inputs
+    _tensors("input", [v.fact for v in values])
     if not 1 <= scans <= len(values):
         raise ModelError(f"num_scan_inputs is {scans}, outside 1 to {len(values)}")
     if len(body.inputs) != len(values):
@@ -292,6 +314,7 @@ def scan(b, *values, body, num_scan_inputs, scan_input_axes=None, scan_input_dir
             at = axis_of(a, f.rank, "scan_input_axes")
             facts[states + i] = replace(f, shape=f.shape[:at] + f.shape[at + 1:])
     lowered, outer, carried = _lower_body(b, body, facts, 0, states)
+    _tensors("body output", [v.fact for v in lowered.outputs])
     results = (*carried, *(_with_axis(v.fact, a, steps)
                            for v, a in zip(lowered.outputs[states:], out_axes, strict=True)))
     op = Scan(lowered, states, scans, axes, tuple(map(bool, backward)), out_axes, tuple(map(bool, out_backward)),
@@ -333,6 +356,7 @@ class BatchScan(Scan):
 def scan_8(b, lengths=None, *values, body, num_scan_inputs, directions=None):
     """Batches, and optional lengths; the scanned axis is the one after the batch."""
     scans, states = num_scan_inputs, len(values) - num_scan_inputs
+    _tensors("input", [v.fact for v in values])
     if not 1 <= scans <= len(values):
         raise ModelError(f"num_scan_inputs is {scans}, outside 1 to {len(values)}")
     if len(body.inputs) != len(values) or len(body.outputs) < states:
@@ -343,6 +367,7 @@ def scan_8(b, lengths=None, *values, body, num_scan_inputs, directions=None):
     facts = [replace(v.fact, value=None, shape=None if v.fact.shape is None else v.fact.shape[1 + (i >= states):])
              for i, v in enumerate(values)]
     lowered, outer, carried = _lower_body(b, body, facts, 0, states)
+    _tensors("body output", [v.fact for v in lowered.outputs])
     results = [*carried, *(_with_axis(v.fact, 0) for v in lowered.outputs[states:])]
     op = BatchScan(lowered, states, scans, (0,) * scans, tuple(map(bool, backward)), (0,) * stacked, (False,) * stacked,
                    tuple(_with_axis(f, 0) for f in results))

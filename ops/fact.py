@@ -8,6 +8,7 @@ import numpy as np
 
 from cynfer.ops.dim import Dim, DimLike, is_known, product, substitute
 from cynfer.ops.dtypes import INT64, STRING, onnx_name
+from cynfer.ops.errors import ModelError
 
 #: Dimensions that NumPy's arrays can have.
 MAX_RANK = 64
@@ -38,7 +39,7 @@ class Fact:
     dtype: element type (object for strings). shape: ints and Dims, or None where even the rank is unknown.
     value: the content if it is known: an array of `dtype`, or, for small integer tensors, an object array of ints and
     Dims. layout: how the plan stores it; always PLAIN before the layout pass.
-    kind: "tensor", "sequence" or "optional"; elem: what the latter two hold.
+    kind: "tensor", "sequence", "optional" or "map"; elem: what the others hold. key: type of a map's keys.
     """
 
     dtype: np.dtype
@@ -47,6 +48,22 @@ class Fact:
     layout: Layout = PLAIN
     kind: str = "tensor"
     elem: Fact | None = None
+    key: np.dtype | None = None
+
+    @staticmethod
+    def sequence(elem: Fact) -> Fact:
+        """The fact of a sequence of such elements."""
+        return Fact(elem.dtype, None, kind="sequence", elem=elem)
+
+    @staticmethod
+    def optional(elem: Fact) -> Fact:
+        """The fact of such a value that may be absent."""
+        return Fact(elem.dtype, None, kind="optional", elem=elem)
+
+    @staticmethod
+    def map(key: np.dtype, value: np.dtype) -> Fact:
+        """The fact of a map."""
+        return Fact(value, None, kind="map", elem=Fact(value, ()), key=key)
 
     @staticmethod
     def of(array: np.ndarray) -> Fact:
@@ -123,7 +140,9 @@ class Fact:
         return replace(self, shape=tuple(substitute(d, values) for d in self.shape), value=value)
 
     def type_name(self) -> str:
-        """As onnxruntime prints it: tensor(float), seq(tensor(int64)), …"""
+        """As onnxruntime prints it: tensor(float), seq(tensor(int64)), map(string,tensor(float)), …"""
+        if self.kind == "map":
+            return f"map({onnx_name(self.key)},tensor({onnx_name(self.dtype)}))"
         if self.kind != "tensor":
             inner = self.elem.type_name() if self.elem else "?"
             return f"{'seq' if self.kind == 'sequence' else self.kind}({inner})"
@@ -132,6 +151,28 @@ class Fact:
     def __str__(self) -> str:
         shape = "[?]" if self.shape is None else "[" + ", ".join(map(str, self.shape)) + "]"
         return self.type_name() + shape
+
+
+def either(a: Fact, b: Fact, what: str) -> Fact:
+    """What is known of a value that is one of two; raises ModelError if their types differ.
+
+    A value that may be absent and one that never is make one that may be.
+    """
+    if "optional" in (a.kind, b.kind) and a.kind != b.kind:
+        a, b = (f if f.kind == "optional" else Fact.optional(f) for f in (a, b))
+    if a.dtype != b.dtype or a.kind != b.kind or a.key != b.key:
+        raise ModelError(f"{what}: {a.type_name()} and {b.type_name()}")
+    if a.kind != "tensor":
+        return replace(a, elem=either(a.elem, b.elem, what))
+    if a.shape is None or b.shape is None or len(a.shape) != len(b.shape):
+        return replace(a, shape=None, value=None)
+    dims = tuple(x if x == y else Dim.unknown() for x, y in zip(a.shape, b.shape, strict=True))
+    return replace(a, shape=dims, value=None)
+
+
+def loosest(fact: Fact) -> Fact:
+    """The same type with no shape known, inside it neither."""
+    return fact if fact.kind == "map" else replace(fact, shape=None, value=None, elem=fact.elem and loosest(fact.elem))
 
 
 def symbolic(items, shape=None) -> np.ndarray:

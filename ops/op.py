@@ -19,7 +19,7 @@ import numpy as np
 
 from cynfer.ops.dim import Dim
 from cynfer.ops.dtypes import STRING
-from cynfer.ops.errors import CynferError, KernelError
+from cynfer.ops.errors import CynferError, KernelError, ModelError
 from cynfer.ops.fact import Fact, UnknownRank
 
 #: Integer tensors up to this many elements carry their content through shape arithmetic.
@@ -76,6 +76,8 @@ class Op:
     shape_inputs: ClassVar[tuple[int, ...]] = ()
     #: `python` also works on object arrays of ints and Dims.
     symbolic: ClassVar[bool] = False
+    #: Inputs may be sequences, optionals and maps.
+    objects: ClassVar[bool] = False
     #: Same inputs, same outputs: may be folded, shared and dropped.
     pure: ClassVar[bool] = True
     #: The axis of the output whose entries each have their own weights, where `scaled` can change those; or None.
@@ -227,6 +229,10 @@ def supported() -> dict[tuple[str, str], list[Registration]]:
 
 def infer(op: Op, *ins: Fact | None) -> tuple[Fact, ...]:
     """`op.facts`, and the content of small outputs whose inputs are all known. The one door to facts."""
+    if not op.objects:
+        for i, fact in enumerate(ins):
+            if fact is not None and fact.kind != "tensor":
+                raise ModelError(f"input {i} is {fact.type_name()}; a tensor is needed")
     outs = op.facts(*ins)
     if not op.pure or any(o.value is not None for o in outs) or not all(i is None or _small(i) for i in ins) \
             or not ins or not all(o.known and o.size <= SMALL and o.holdable for o in outs):

@@ -95,11 +95,13 @@ def check_names(feeds: Mapping[str, Any], needed: Sequence[str], optional: Seque
 def convert(given: Any, fact: Fact, name: str) -> Any:
     """`given` as an array (or a list of them, or None, for sequences and optionals) of the fact's type."""
     if fact.kind == "optional":
-        return None if given is None else convert(given, fact.elem, name) if fact.elem else given
+        return None if given is None else _element(given, fact.elem, name)
     if fact.kind == "sequence":
         if not isinstance(given, (list, tuple)):
             raise InputError(f"{name} is a {type(given).__name__}; a list of arrays is expected")
-        return [convert(x, fact.elem, f"{name}[{i}]") if fact.elem else np.asarray(x) for i, x in enumerate(given)]
+        return [_element(x, fact.elem, f"{name}[{i}]") for i, x in enumerate(given)]
+    if fact.kind == "map":
+        return _map(given, fact, name)
     array = as_array(given, name)
     if fact.dtype == STRING:
         return _strings(array, name)
@@ -108,6 +110,45 @@ def convert(given: Any, fact: Fact, name: str) -> Any:
     if type(array) is not np.ndarray or not (array.flags.c_contiguous and array.flags.aligned):
         array = np.array(array, order="C", subok=False)
     return array
+
+
+def _element(given: Any, fact: Fact, name: str) -> Any:
+    """What a sequence or an optional holds: memory of our own, since it may leave the run inside a result."""
+    made = convert(given, fact, name)
+    if fact.kind != "tensor":
+        return made
+    if fact.shape is not None and (made.ndim != fact.rank or any(
+            isinstance(d, int) and d != n for d, n in zip(fact.shape, made.shape, strict=True))):
+        raise InputError(f"{name} has shape {list(made.shape)}; the model says "
+                         f"[{', '.join(_plain(d) for d in fact.shape)}]")
+    return made.copy()
+
+
+def _map(given: Any, fact: Fact, name: str) -> dict:
+    if not isinstance(given, Mapping):
+        raise InputError(f"{name} is a {type(given).__name__}; a dict is expected")
+    keys = convert(list(given), Fact(fact.key, (len(given),)), f"the keys of {name}")
+    values = convert(list(given.values()), Fact(fact.dtype, (len(given),)), f"the values of {name}")
+    return dict(zip(keys.tolist(), values.tolist(), strict=True))
+
+
+def separate(results: list) -> list:
+    """The results of a run, arrays copied that share memory with one before (elements of sequences, say)."""
+    seen: set[int] = set()
+
+    def own(x):
+        if isinstance(x, list):
+            return [own(e) for e in x]
+        if isinstance(x, np.ndarray):
+            base = x
+            while isinstance(base.base, np.ndarray):
+                base = base.base
+            if id(base) in seen:
+                return x.copy()
+            seen.add(id(base))
+        return x
+
+    return [own(x) for x in results]
 
 
 def as_array(given: Any, name: str) -> np.ndarray:

@@ -134,6 +134,9 @@ _BY_ATTRIBUTE = {"Cast": ("to", None), "EyeLike": ("dtype", None), "RandomNormal
                  "HannWindow": ("output_datatype", 1), "HammingWindow": ("output_datatype", 1),
                  "BlackmanWindow": ("output_datatype", 1),
                  "MelWeightMatrix": ("output_datatype", 1), "BitCast": ("to", None)}
+#: Operators that put what they get into a sequence or an optional, or take it out: (type parameter, word).
+_WRAPPED = {"SequenceConstruct": ("T", "seq"), "SplitToSequence": ("T", "seq"), "Optional": ("V", "optional")}
+_UNWRAPPED = {"SequenceAt": ("S", "seq"), "ConcatFromSequence": ("S", "seq"), "OptionalGetElement": ("O", "optional")}
 _CONSTANTS = {"value_float": "tensor(float)", "value_floats": "tensor(float)", "value_int": "tensor(int64)",
               "value_ints": "tensor(int64)", "value_string": "tensor(string)", "value_strings": "tensor(string)"}
 
@@ -159,6 +162,18 @@ def output_type(schema: Schema, index: int, bound: Mapping[str, str], given: Map
         return next((_CONSTANTS[k] for k in given if k in _CONSTANTS), None)
     if schema.name == "ConstantOfShape":
         return "tensor(float)"
+    if schema.name in _WRAPPED and not schema.domain:
+        parameter, head = _WRAPPED[schema.name]
+        inner = bound.get(parameter)
+        if schema.name == "Optional" and inner is None and "type" in given:
+            inner = given["type"][1].type_name()
+        return inner and f"{head}({inner})"
+    if schema.name in _UNWRAPPED and not schema.domain:
+        parameter, head = _UNWRAPPED[schema.name]
+        outer = bound.get(parameter)
+        return outer[len(head) + 1:-1] if outer and outer.startswith(head + "(") else outer
+    if schema.name == "SequenceEmpty" and not schema.domain:
+        return f"seq({tensor_type(given['dtype'][1] if 'dtype' in given else 1)})"
     attribute, default = _BY_ATTRIBUTE.get(schema.name, ("", None))
     code = given[attribute][1] if attribute in given else default
     if code is not None:

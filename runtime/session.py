@@ -18,7 +18,7 @@ from cynfer.ops.errors import CynferError, InputError, show
 from cynfer.ops.fact import Fact
 from cynfer.ops.machine import Machine
 from cynfer.runtime import load_onnx, threads
-from cynfer.runtime.feeds import Feeds, convert
+from cynfer.runtime.feeds import Feeds, convert, separate
 from cynfer.runtime.graph import Graph, Value
 from cynfer.runtime.limits import Limits
 from cynfer.runtime.lower import lower
@@ -110,7 +110,8 @@ class Session:
             results = program.run(arrays, handle)
         finally:
             self._running.discard(handle)
-        return results if pick is None else pick(results)
+        results = results if pick is None else pick(results)
+        return separate(results) if program.nested else results
 
     def _choose(self, names: Sequence[str], fetch_only: bool):
         """The program that computes `names`, and how to pick them from its results (None: they are the results)."""
@@ -144,6 +145,7 @@ class Session:
                 graph = optimise(lower(declared, outputs), context, self.passes)
                 program = Program(graph, self.machine, self.threads, self.limits)
                 program.context = context
+                program.nested = any(v.fact.kind != "tensor" for v in graph.outputs)
                 program.feeds = Feeds(graph.inputs, [v.name for v in self.model.overridable if v.name not in fed])
                 if len(self._programs) > KEPT:
                     del self._programs[next(key for key in self._programs if key != (None, ()))]
