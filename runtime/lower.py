@@ -65,7 +65,8 @@ class _Captures(dict):
 
     def __init__(self, outer: dict[Value, Value], builder: Builder):
         super().__init__()
-        self.outer, self.builder, self.taken = outer, builder, []
+        self.outer, self.builder = outer, builder
+        self.taken: list[Value] = []
 
     def __contains__(self, value) -> bool:
         if not super().__contains__(value):

@@ -28,8 +28,8 @@ def choose_layout(graph: Graph, context: Context) -> Graph:
             context.fired["choose_layout: conversions"] += 1
         return blocked_of[value]
 
-    def to_plain(b: Rewriter, value: Value | None) -> Value | None:
-        if value is None or not value.fact.layout.block:
+    def to_plain(b: Rewriter, value: Value) -> Value:
+        if not value.fact.layout.block:
             return value
         if value not in plain_of:
             plain_of[value] = b.emit(Reorder(PLAIN), value)
@@ -43,7 +43,8 @@ def choose_layout(graph: Graph, context: Context) -> Graph:
         candidates = [v is not None and v.fact.constant is None and _blockable(v.fact) for v in inputs]
         if inputs and candidates[0] and all(_blockable(o) for o in outs):
             plain = [None if v is None else v.fact.with_layout(PLAIN) for v in inputs]
-            hypothetical = [f.with_layout(C16) if c else f for f, c in zip(plain, candidates, strict=True)]
+            hypothetical = [f.with_layout(C16) if c and f is not None else f
+                            for f, c in zip(plain, candidates, strict=True)]
             hypothetical_outs = [o.with_layout(C16) for o in outs]
             new = None
             near = any(c and (v.fact.layout.block or v in blocked_of) for c, v in zip(candidates, inputs, strict=True))
@@ -61,7 +62,7 @@ def choose_layout(graph: Graph, context: Context) -> Graph:
                     value.fact = value.fact.with_layout(C16)
                 return result
         if any(v is not None and v.fact.layout.block for v in inputs):
-            return b.emit(op, *(to_plain(b, v) for v in inputs))
+            return b.emit(op, *(None if v is None else to_plain(b, v) for v in inputs))
         return None
 
     result = rewrite(graph, rule, context, "choose_layout")

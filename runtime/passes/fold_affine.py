@@ -51,16 +51,18 @@ def fold_affine(graph: Graph, context: Context) -> Graph:
 
 def as_affine(op: Op, facts: Sequence[Fact | None]) -> tuple[int, np.ndarray, np.ndarray] | None:
     """(input x, γ, β) if the op is γx+β with constants that broadcast against x; None if it is not."""
+    there = [f for f in facts if f is not None]  # neither op has optional inputs
     if isinstance(op, Affine):
-        if facts[0].shape is None or facts[1].constant is None or facts[2].constant is None:
+        x, gamma, beta = there[0], there[1].constant, there[2].constant
+        if x.shape is None or gamma is None or beta is None:
             return None
-        shape = (1, -1) + (1,) * (facts[0].rank - 2)
-        return 0, *(np.asarray(f.constant, np.float64).reshape(shape) for f in facts[1:3])
-    if not isinstance(op, Binary) or op.kernel not in ("add", "sub", "mul", "div") or facts[0].dtype.kind != "f":
+        shape = (1, -1) + (1,) * (x.rank - 2)
+        return 0, gamma.astype(np.float64).reshape(shape), beta.astype(np.float64).reshape(shape)
+    if not isinstance(op, Binary) or op.kernel not in ("add", "sub", "mul", "div") or there[0].dtype.kind != "f":
         return None
     for position in (0, 1):
-        constant = facts[1 - position].constant
-        if constant is None or facts[position].constant is not None:
+        constant = there[1 - position].constant
+        if constant is None or there[position].constant is not None:
             continue
         c = constant.astype(np.float64)
         if op.kernel == "add":

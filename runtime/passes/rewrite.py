@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 from cynfer.ops.dim import is_known
 from cynfer.ops.errors import ModelError
+from cynfer.ops.machine import Machine
 from cynfer.runtime.builder import Builder
 from cynfer.runtime.graph import Graph, Node, Value
 from cynfer.runtime.limits import Limits
@@ -25,7 +26,7 @@ class Context:
     spent: bytes that constant folding has added.
     """
 
-    machine: object
+    machine: Machine
     limits: Limits = field(default_factory=Limits)
     fired: Counter = field(default_factory=Counter)
     notes: list[str] = field(default_factory=list)
