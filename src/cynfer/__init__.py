@@ -19,8 +19,8 @@ _HOMES = {
     **dict.fromkeys(("IOBinding", "OrtValue"), "cynfer.runtime.ort_value"),
     "Limits": "cynfer.runtime.limits",
     **dict.fromkeys(("CynferError", "ExternalDataError", "InputError", "KernelError", "LimitError", "ModelError",
-                     "ModelFormatError", "ModelNotFoundError", "RunCancelledError", "RunTimeoutError", "UnsupportedError"),
-                    "cynfer.ops.errors"),
+                     "ModelFormatError", "ModelNotFoundError", "RunCancelledError", "RunTimeoutError",
+                     "UnsupportedError"), "cynfer.ops.errors"),
 }
 #: Parts that are modules of their own.
 _MODULES = ("backend", "training")
