@@ -74,7 +74,7 @@ BYTES = [
     Case("B11 no opset", fixed(lambda: model([relu()], imports={})), M, ("'r'", "opset_import", "'ai.onnx'")),
     Case("B11 newer ml opset", fixed(lambda: model([helper.make_node("Scaler", ["x"], ["y"], domain="ai.onnx.ml")],
                                                    imports={"": 17, "ai.onnx.ml": 99})), U, ("opset 99", "1 to 5")),
-    Case("B13 missing file", lambda folder: str(folder / "no.onnx"), F, ("cannot be opened", "no.onnx")),
+    Case("B13 missing file", lambda folder: str(folder / "no.onnx"), errors.ModelNotFoundError, ("cannot be opened", "no.onnx")),
     Case("B13 folder", file_of(lambda p: p.mkdir()), F, ("not a regular file",)),
     Case("B13 FIFO", file_of(lambda p: os.mkfifo(p)), F, ("not a regular file",)),
     Case("B13 device", fixed("/dev/zero"), F, ("not a regular file",)),
