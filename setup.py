@@ -50,6 +50,8 @@ for folder, _, files in os.walk("src", followlinks=True):
         else:
             plain.append(extension(name, source))
 
-options = {"build_dir": "build/cython", "include_path": ["src"]}
+jobs = len(os.sched_getaffinity(0))
+options = {"build_dir": "build/cython", "include_path": ["src"], "nthreads": jobs}
 setup(ext_modules=cythonize(plain, compiler_directives=SAFE, **options)
-      + cythonize(kernels, compiler_directives=KERNEL, **options))
+      + cythonize(kernels, compiler_directives=KERNEL, **options),
+      options={"build_ext": {"parallel": jobs}})
