@@ -64,7 +64,7 @@ def test_defaults_are_those_of_the_standard(schema):
         if isinstance(theirs, float):
             assert math.isclose(np.float32(ours), theirs, rel_tol=1e-7), name
         elif isinstance(theirs, (list, tuple)):
-            assert tuple(ours) == tuple(theirs), name
+            assert tuple(ours) == tuple(v.decode() if isinstance(v, bytes) else v for v in theirs), name
         else:
             assert ours == theirs, name
 
