@@ -51,7 +51,7 @@ for folder, _, files in os.walk("src", followlinks=True):
             plain.append(extension(name, source))
 
 jobs = len(os.sched_getaffinity(0))
-options = {"build_dir": "build/cython", "include_path": ["src"], "nthreads": jobs}
+options = {"build_dir": "build/cython", "include_path": ["src"]}
 setup(ext_modules=cythonize(plain, compiler_directives=SAFE, **options)
       + cythonize(kernels, compiler_directives=KERNEL, **options),
       options={"build_ext": {"parallel": jobs}})
