@@ -197,7 +197,9 @@ def read_member(archive: Path, member: str, nbytes: int) -> bytes:
                     opened = source.extractfile(info)
                     assert opened is not None
                     return opened.read(nbytes + 1)
-    except (KeyError, OSError, EOFError, RuntimeError, NotImplementedError, zipfile.BadZipFile,
+    except KeyError:
+        raise FetchError(f"{archive.name} has no member {member}") from None
+    except (OSError, EOFError, RuntimeError, NotImplementedError, zipfile.BadZipFile,
             tarfile.TarError) as error:
         raise FetchError(f"{archive.name} cannot be read: {error}") from error
     raise FetchError(f"{archive.name} has no member {member}")

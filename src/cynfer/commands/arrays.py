@@ -7,6 +7,7 @@ import math
 import os
 import warnings
 import zipfile
+import zlib
 from collections.abc import Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -42,7 +43,7 @@ def reading(path: str):
         yield
     except OSError as error:
         raise FileProblem(f"{path}: {error.strerror or error}") from error
-    except (ValueError, EOFError, SyntaxError, zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
+    except (ValueError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError) as error:
         if isinstance(error, LimitError):
             raise
         raise FileProblem(f"{path}: {error}") from error
@@ -63,7 +64,10 @@ def npz_names(path: str) -> list[str]:
 def read_npz(path: str, name: str, max_bytes: int) -> np.ndarray:
     """One array of a .npz file; its name is a name in the archive and nothing else."""
     with reading(path), _plain(path) as file, zipfile.ZipFile(file) as archive:
-        info = archive.getinfo(name + ".npy")
+        try:
+            info = archive.getinfo(name + ".npy")
+        except KeyError:
+            raise FileProblem(f"{path}: has no array {clean(name)}") from None
         if info.file_size > max(MAX_GROWN, MAX_GROWTH * info.compress_size):
             raise LimitError(f"{path}: member {clean(name)} grows from {info.compress_size} to {info.file_size} bytes, "
                              f"more than {MAX_GROWTH} times; unpack it yourself if you trust it")
@@ -90,7 +94,10 @@ def _array(file: IO[bytes], size: int, what: str, max_bytes: int) -> np.ndarray:
         raise LimitError(f"{what}: the header has {length} bytes, {MAX_HEADER} are allowed")
     header = io.BytesIO(raw + file.read(length))
     read = np.lib.format.read_array_header_1_0 if start[6] == 1 else np.lib.format.read_array_header_2_0
-    shape, fortran, dtype = read(header, max_header_size=MAX_HEADER)
+    try:
+        shape, fortran, dtype = read(header, max_header_size=MAX_HEADER)
+    except Exception as error:  # a parser of Python literals is behind it: TypeError, SyntaxError, MemoryError, …
+        raise FileProblem(f"{what}: the header cannot be read: {error}") from error
     if dtype.hasobject:
         raise FileProblem(f"{what}: an array of Python objects; these are never read")
     if dtype.itemsize == 0 or any(n < 0 for n in shape):

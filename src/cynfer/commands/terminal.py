@@ -70,7 +70,7 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) 
         grid.add_column(name.rstrip("#"), justify="right" if number else "left", no_wrap=number,
                         overflow="fold")
     for row in rows:
-        grid.add_row(*(Text(x if isinstance(x, str) else clean(x)) for x in row))
+        grid.add_row(*(Text(clean(x)) for x in row))
     terminal = sys.stdout.isatty()
     console = Plain(markup=False, highlight=False, emoji=False, width=None if terminal else 400)
     if terminal:
