@@ -41,9 +41,10 @@ def fold_affine(graph: Graph, context: Context) -> Graph:
         if gamma is None or beta is None or any(w is None and v is not None
                                                 for w, v in zip(weights, product.inputs[1:], strict=True)):
             return None
-        scaled = product.op.scaled(weights, gamma, beta)
-        if scaled is None:
-            return None
+        with np.errstate(all="ignore"):
+            scaled = product.op.scaled(weights, gamma, beta)
+        if scaled is None or any(w is not None and not np.isfinite(w).all() for w in scaled):
+            return None  # what overflows in a weight may not in the product
         return b.emit(product.op, product.inputs[0], *(None if w is None else b.const(w) for w in scaled))
 
     return rewrite(graph, rule, context, "fold_affine")
