@@ -56,6 +56,7 @@ def describe(session, shapes=()) -> dict:
                 constants.update((id(a), Fact.of(a)) for a in arrays)
             graphs += [a for a in node.op.attributes.values() if type(a) is type(model.graph)]
     weights = [f for f in constants.values() if f.known]
+    sizes = [(f.nbytes // f.dtype.itemsize, f.dtype.kind) for f in weights]
     steps = Counter(node.op.title for node in program.graph.nodes)
     context = program.context
     packed = [v.fact for v in program.graph.constants() if v.fact.known]
@@ -65,7 +66,7 @@ def describe(session, shapes=()) -> dict:
         "metadata": {k: v if len(v) <= 200 else v[:199] + "…" for k, v in model.metadata.items()},
         "inputs": [_arg(a) for a in session.get_inputs()], "outputs": [_arg(a) for a in session.get_outputs()],
         "operators": dict(operators.most_common()),
-        "parameters": sum(int(f.size) for f in weights if f.dtype.kind not in "OiuU" or f.size > SMALL),
+        "parameters": sum(n for n, kind in sizes if kind not in "Oiu" or n > SMALL),  # small integers are shapes
         "parameter_bytes": sum(f.nbytes for f in weights),
         "steps": dict(steps.most_common()),
         "passes": {str(k): int(n) for k, n in context.fired.items()}, "notes": list(context.notes),

@@ -63,7 +63,7 @@ def session(arguments: argparse.Namespace, model=None):
                             isa=arguments.isa, precision=arguments.precision)
 
 
-def add_shapes(parser: argparse.ArgumentParser) -> None:
+def add_shapes(parser: argparse._ActionsContainer) -> None:
     """--shape."""
     parser.add_argument("--shape", action="append", default=[], metavar="NAME=1x3x224x224",
                         help="the shape of an input; symbolic dimensions are 1 otherwise (repeatable)")
