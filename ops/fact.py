@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from math import prod
+from typing import cast
 
 import numpy as np
 
@@ -78,6 +80,11 @@ class Fact:
         return self.shape
 
     @property
+    def sizes(self) -> tuple[int, ...]:
+        """The shape where every dimension is a number (not checked)."""
+        return cast("tuple[int, ...]", tuple(self.dims))
+
+    @property
     def rank(self) -> int:
         """Number of dimensions; raises UnknownRank if that is not known."""
         return len(self.dims)
@@ -90,7 +97,7 @@ class Fact:
     @property
     def holdable(self) -> bool:
         """True if an array of this shape can exist at all; one without elements may have too large a shape, too."""
-        return len(self.dims) <= MAX_RANK and int(product(max(1, d) for d in self.dims)) * self.dtype.itemsize < 1 << 63
+        return len(self.dims) <= MAX_RANK and int(prod(max(1, d) for d in self.sizes)) * self.dtype.itemsize < 1 << 63
 
     @property
     def constant(self) -> np.ndarray | None:
@@ -113,14 +120,21 @@ class Fact:
     def stored_shape(self) -> tuple[int, ...]:
         """The shape in memory: [N, C/B, spatial..., B] in a blocked layout. Needs known dimensions."""
         if not self.layout.block:
-            return tuple(self.dims)
-        n, c, *spatial = self.dims
+            return self.sizes
+        n, c, *spatial = self.sizes
         return (n, -(-c // self.layout.block), *spatial, self.layout.block)
 
     @property
     def nbytes(self) -> int:
         """Bytes it takes in its layout; needs known dimensions."""
-        return int(product(self.stored_shape)) * self.dtype.itemsize
+        return int(prod(self.stored_shape)) * self.dtype.itemsize
+
+    @property
+    def inner(self) -> Fact:
+        """What a sequence or an optional holds; raises ModelError for anything else."""
+        if self.elem is None:
+            raise ModelError(f"{self.type_name()} holds nothing")
+        return self.elem
 
     def with_layout(self, layout: Layout) -> Fact:
         """The same in another layout."""
@@ -141,7 +155,7 @@ class Fact:
 
     def type_name(self) -> str:
         """As onnxruntime prints it: tensor(float), seq(tensor(int64)), map(string,tensor(float)), …"""
-        if self.kind == "map":
+        if self.key is not None:
             return f"map({onnx_name(self.key)},tensor({onnx_name(self.dtype)}))"
         if self.kind != "tensor":
             inner = self.elem.type_name() if self.elem else "?"
@@ -151,6 +165,13 @@ class Fact:
     def __str__(self) -> str:
         shape = "[?]" if self.shape is None else "[" + ", ".join(map(str, self.shape)) + "]"
         return self.type_name() + shape
+
+
+def needed(fact: Fact | None) -> Fact:
+    """The fact of an input that is not optional."""
+    if fact is None:
+        raise ModelError("an input that is not optional is absent")
+    return fact
 
 
 def either(a: Fact, b: Fact, what: str) -> Fact:
@@ -163,7 +184,7 @@ def either(a: Fact, b: Fact, what: str) -> Fact:
     if a.dtype != b.dtype or a.kind != b.kind or a.key != b.key:
         raise ModelError(f"{what}: {a.type_name()} and {b.type_name()}")
     if a.kind != "tensor":
-        return replace(a, elem=either(a.elem, b.elem, what))
+        return replace(a, elem=either(a.inner, b.inner, what))
     if a.shape is None or b.shape is None or len(a.shape) != len(b.shape):
         return replace(a, shape=None, value=None)
     dims = tuple(x if x == y else Dim.unknown() for x, y in zip(a.shape, b.shape, strict=True))

@@ -9,30 +9,33 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import math
 import pkgutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 
 import numpy as np
 
 from cynfer.ops.dim import Dim
 from cynfer.ops.dtypes import STRING
 from cynfer.ops.errors import CynferError, KernelError, ModelError
-from cynfer.ops.fact import Fact, UnknownRank
+from cynfer.ops.fact import Fact, UnknownRank, needed
 
 #: Integer tensors up to this many elements carry their content through shape arithmetic.
 SMALL = 1024
 
 
-class In(NamedTuple):
+@dataclass(frozen=True)
+class In:
     """Operand of a call: the op's input of that index."""
 
     index: int
 
 
-class Out(NamedTuple):
+@dataclass(frozen=True)
+class Out:
     """Operand of a call: the op's output of that index."""
 
     index: int
@@ -91,11 +94,11 @@ class Op:
 
     def shapes(self, *ins: Fact | None) -> Sequence[Sequence[Any] | None]:
         """The shape of each output: ints and Dims; Dim.unknown() where it depends on data."""
-        return [ins[0].dims] * self.n_outputs
+        return [needed(ins[0]).dims] * self.n_outputs
 
     def dtypes(self, *ins: Fact | None) -> Sequence[np.dtype]:
         """The element type of each output."""
-        return [ins[0].dtype] * self.n_outputs
+        return [needed(ins[0]).dtype] * self.n_outputs
 
     def facts(self, *ins: Fact | None) -> tuple[Fact, ...]:
         """Facts of the outputs; the content where it follows without running anything."""
@@ -147,7 +150,7 @@ class Op:
 
     def is_noop(self, ins: Sequence[Fact | None], outs: Sequence[Fact]) -> bool:
         """True if the first output always equals the first input, for facts that may be symbolic."""
-        return self.view and ins[0].shape is not None and ins[0].shape == outs[0].shape
+        return self.view and outs[0].shape is not None and needed(ins[0]).shape == outs[0].shape
 
     def cost(self, ins: Sequence[Fact | None], outs: Sequence[Fact]) -> float:
         """Multiply-adds, for people; 0 where nobody counts."""
@@ -235,10 +238,10 @@ def infer(op: Op, *ins: Fact | None) -> tuple[Fact, ...]:
                 raise ModelError(f"input {i} is {fact.type_name()}; a tensor is needed")
     outs = op.facts(*ins)
     if not op.pure or any(o.value is not None for o in outs) or not all(i is None or _small(i) for i in ins) \
-            or not ins or not all(o.known and o.size <= SMALL and o.holdable for o in outs):
+            or not ins or not all(o.known and math.prod(o.sizes) <= SMALL and o.holdable for o in outs):
         return outs
     arrays = [None if i is None else i.value for i in ins]
-    if any(a is not None and a.dtype == object and i.dtype != STRING for a, i in zip(arrays, ins, strict=True)):
+    if any(i is not None and i.value is not None and i.value.dtype == object and i.dtype != STRING for i in ins):
         if not op.symbolic:
             return outs
         arrays = [a if a is None or a.dtype == object else a.astype(object) for a in arrays]
@@ -287,7 +290,7 @@ def evaluate(op: Op, m, arrays: Sequence[np.ndarray | None]) -> tuple[np.ndarray
     native = calls(op.native(m, [i and i.without_value() for i in ins], outs)) if all(o.known for o in outs) else None
     if native is None:
         return run_python(op, arrays)
-    results = [np.empty(o.shape, o.dtype) for o in outs]
+    results = [np.empty(o.sizes, o.dtype) for o in outs]
     temps: dict[int, np.ndarray] = {}
 
     def bind(x):

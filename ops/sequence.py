@@ -21,10 +21,10 @@ def element(fact: Fact, name: str = "input_sequence") -> Fact:
     """The fact of a sequence's elements; raises ModelError for anything else."""
     if fact.kind != "sequence":
         raise ModelError(f"{name} is {fact.type_name()}; a sequence is needed")
-    return fact.elem
+    return fact.inner
 
 
-def _tensor(fact: Fact | None, name: str) -> Fact:
+def _tensor(fact: Fact, name: str) -> Fact:
     if fact.kind != "tensor":
         raise ModelError(f"{name} is {fact.type_name()}; a tensor is needed")
     return fact.without_value()

@@ -95,13 +95,13 @@ def check_names(feeds: Mapping[str, Any], needed: Sequence[str], optional: Seque
 def convert(given: Any, fact: Fact, name: str) -> Any:
     """`given` as an array (or a list of them, or None, for sequences and optionals) of the fact's type."""
     if fact.kind == "optional":
-        return None if given is None else _element(given, fact.elem, name)
+        return None if given is None else _element(given, fact.inner, name)
     if fact.kind == "sequence":
         if not isinstance(given, (list, tuple)):
             raise InputError(f"{name} is a {type(given).__name__}; a list of arrays is expected")
-        return [_element(x, fact.elem, f"{name}[{i}]") for i, x in enumerate(given)]
-    if fact.kind == "map":
-        return _map(given, fact, name)
+        return [_element(x, fact.inner, f"{name}[{i}]") for i, x in enumerate(given)]
+    if fact.key is not None:
+        return _map(given, fact.key, fact.dtype, name)
     array = as_array(given, name)
     if fact.dtype == STRING:
         return _strings(array, name)
@@ -124,11 +124,11 @@ def _element(given: Any, fact: Fact, name: str) -> Any:
     return made.copy()
 
 
-def _map(given: Any, fact: Fact, name: str) -> dict:
+def _map(given: Any, key: np.dtype, value: np.dtype, name: str) -> dict:
     if not isinstance(given, Mapping):
         raise InputError(f"{name} is a {type(given).__name__}; a dict is expected")
-    keys = convert(list(given), Fact(fact.key, (len(given),)), f"the keys of {name}")
-    values = convert(list(given.values()), Fact(fact.dtype, (len(given),)), f"the values of {name}")
+    keys = convert(list(given), Fact(key, (len(given),)), f"the keys of {name}")
+    values = convert(list(given.values()), Fact(value, (len(given),)), f"the values of {name}")
     return dict(zip(keys.tolist(), values.tolist(), strict=True))
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from time import perf_counter
+from typing import Any
 
 import numpy as np
 
@@ -112,8 +113,8 @@ class Planner:
                     self._check(out)
             resolved = all(o.known or o.kind != "tensor" for o in outs)
             if not resolved:
-                missing = [node.inputs[i] for i in node.op.shape_inputs
-                           if i < len(ins) and ins[i] is not None and ins[i].constant is None]
+                asked = [(node.inputs[i], ins[i]) for i in node.op.shape_inputs if i < len(ins)]
+                missing = [v for v, f in asked if v is not None and f is not None and f.constant is None]
                 if missing:
                     s.demand = missing
                     break
@@ -181,8 +182,9 @@ class Planner:
         def define(value: Value, node: Node, native: bool, at: int) -> Storage:
             fact = s.facts[value]
             first = node.inputs[0] if node.inputs else None
-            if node.op.inplace is not None:
-                found = storage(node.inputs[node.op.inplace])
+            updated = None if node.op.inplace is None else node.inputs[node.op.inplace]
+            if updated is not None:
+                found = storage(updated)
             elif node.op.view and first is not None and fact.known:
                 found = storage(first)
             elif not native:
@@ -208,15 +210,17 @@ class Planner:
                 if r is not None:
                     r.last = max(r.last, at)
             if node.op.view and native is None and all(s.facts[v].known for v in node.outputs if v is not None):
-                for value in node.outputs:
-                    define(value, node, False, at)
+                for view in node.outputs:
+                    if view is not None:
+                        define(view, node, False, at)
                 continue
             writes = [None if v is None else define(v, node, native is not None, at) for v in node.outputs]
             if native is None:
                 s.steps.append(PythonStep(
-                    node,
-                    [None if v is None else (r, self._fact(s, v)) for v, r in zip(node.inputs, reads, strict=True)],
-                    [None if v is None else (w, s.facts[v]) for v, w in zip(node.outputs, writes, strict=True)]))
+                    node, [None if v is None or r is None else (r, self._fact(s, v))
+                           for v, r in zip(node.inputs, reads, strict=True)],
+                    [None if v is None or w is None else (w, s.facts[v])
+                     for v, w in zip(node.outputs, writes, strict=True)]))
                 continue
             start = len(call_list)
             for call in native:
@@ -224,10 +228,9 @@ class Planner:
                 for x in call.operands:
                     if x is None:
                         operands.append(-1)
-                    elif isinstance(x, In):
-                        operands.append(reads[x.index].slot if reads[x.index] is not None else -1)
-                    elif isinstance(x, Out):
-                        operands.append(writes[x.index].slot)
+                    elif isinstance(x, (In, Out)):
+                        operand = (reads if isinstance(x, In) else writes)[x.index]
+                        operands.append(-1 if operand is None else operand.slot)
                     elif isinstance(x, Temp):
                         if id(x) not in pending_temps:
                             temp = new(ARENA, Fact(np.dtype(np.uint8), (max(1, int(x.nbytes)),)))
@@ -252,7 +255,7 @@ class Planner:
             if self.last_read.get(value, -1) >= s.stop or value in outputs:
                 fact = s.facts.get(value, value.fact)
                 plain = found.kind != OBJECT and fact.known and not fact.layout.block
-                s.leaving.append((value, found, fact, tuple(fact.dims) if plain else None))
+                s.leaving.append((value, found, fact, fact.sizes if plain else None))
         kept = [s.storage[v] for v in self.graph.outputs if v in s.storage]
         s.fresh = frozenset(v for v in outputs if v in s.storage and s.storage[v] in s.owned
                             and kept.count(s.storage[v]) == 1)
@@ -266,7 +269,8 @@ class Planner:
         everything = {found.slot: found for found in s.storage.values()}
         scratch = -(-max((c[5] for c in call_list), default=0) // 64) * 64
         s.code = Code([c[:5] for c in call_list], {b.slot: b.offset for b in buffers},
-                      {x.slot: x.array for x in everything.values() if x.kind in (CONSTANT, STATE)}, arena, scratch)
+                      {x.slot: x.array for x in everything.values()
+                       if x.kind in (CONSTANT, STATE) and x.array is not None}, arena, scratch)
 
     @staticmethod
     def _stretch(s: Segment, start: int, stop: int) -> None:
@@ -276,20 +280,20 @@ class Planner:
             s.steps.append(Stretch(start, stop))
 
 
-def run_segment(s: Segment, w: Workspace, env: dict[Value, object], run_body,
-                times: list | None = None) -> dict[Value, object]:
+def run_segment(s: Segment, w: Workspace, env: dict[Value, Any], run_body,
+                times: list | None = None) -> dict[Value, Any]:
     """Runs the steps; env: arrays (or objects) of the entering values. Returns those of the leaving ones.
 
     run_body(graph, arrays) runs the body of a control-flow op. times: a list that gets (node, kernel or "", facts
     of its outputs, seconds) of each step, which then runs by itself. Raises KernelError with the node's name.
     """
-    arrays: dict[Storage, object] = {}
+    arrays: dict[Storage, Any] = {}
     for value, found in s.entering:
         array = arrays[found] = env[value]
         if isinstance(array, np.ndarray):
             w.bind(found.slot, array)
-    for found, shape, dtype in s.made:
-        array = arrays[found] = np.empty(shape, dtype)
+    for found, stored, dtype in s.made:
+        array = arrays[found] = np.empty(stored, dtype)
         w.bind(found.slot, array)
     for step in s.steps:
         if isinstance(step, Stretch):
@@ -321,20 +325,20 @@ def fault_of(s: Segment, w: Workspace, failed: int) -> KernelError:
 
 
 def _note(times: list, s: Segment, node: Node, kernel: str, began: float) -> None:
-    times.append((node, kernel, [s.facts.get(v) for v in node.outputs], perf_counter() - began))
+    times.append((node, kernel, [None if v is None else s.facts.get(v) for v in node.outputs], perf_counter() - began))
 
 
-def read(found: Storage, fact: Fact, w: Workspace, arrays: dict[Storage, object]):
+def read(found: Storage, fact: Fact, w: Workspace, arrays: dict[Storage, Any]) -> Any:
     """The array (or object) in a storage, in the shape of a view of it."""
     if found.kind == ARENA:
-        return w.view(found.offset, fact.dims, fact.dtype)
+        return w.view(found.offset, fact.sizes, fact.dtype)
     array = found.array if found.array is not None else arrays[found]
     if isinstance(array, np.ndarray) and fact.known and not fact.layout.block:
-        return array.reshape(fact.dims)
+        return array.reshape(fact.sizes)
     return array
 
 
-def _python(w: Workspace, step: PythonStep, arrays: dict[Storage, object], run_body) -> None:
+def _python(w: Workspace, step: PythonStep, arrays: dict[Storage, Any], run_body) -> None:
     op, origin = step.node.op, step.node.origin
     ins = [None if x is None else read(x[0], x[1], w, arrays) for x in step.ins]
     control = getattr(op, "control", None)
@@ -345,7 +349,7 @@ def _python(w: Workspace, step: PythonStep, arrays: dict[Storage, object], run_b
             continue
         found, fact = out
         if isinstance(result, np.ndarray):
-            if fact.known and result.shape != tuple(fact.dims):
+            if fact.known and result.shape != fact.sizes:
                 raise ModelError(f"{origin}: computed shape {list(result.shape)}, expected {list(fact.dims)}")
             if result.dtype != fact.dtype:
                 result = result.astype(fact.dtype)
