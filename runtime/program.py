@@ -99,11 +99,13 @@ class Direct(NamedTuple):
 class Program:
     """Runs a graph. Many threads may run one program at once (those with states run one after the other).
 
-    feeds, context: what a session keeps with it: how feeds are checked, what its passes did.
+    feeds, context, nested: what a session keeps with it: how feeds are checked, what its passes did, and if an output
+    is something else than a tensor.
     """
 
     feeds: Any = None
     context: Any = None
+    nested = False
 
     def __init__(self, graph: Graph, machine, threads: int, limits: Limits):
         self.graph, self.machine, self.threads, self.limits = graph, machine, threads, limits
