@@ -20,10 +20,10 @@ ONLY = os.environ.get("CYNFER_ONLY", "").split(",") if os.environ.get("CYNFER_ON
 
 
 def extension(name: str, source: Path, flags=()) -> Extension:
-    headers = [str(h) for folder in ("src/cynfer/ops", "src/cynfer/ops/kernels", "src/cynfer/runtime")
-               for h in sorted(Path(folder).glob("*.h"))]
-    return Extension(name, [str(source)], include_dirs=["src/cynfer/ops", "src/cynfer/ops/kernels", "src/cynfer/runtime"],
-                     depends=headers, extra_compile_args=[*CFLAGS, *flags], extra_link_args=["-fopenmp"])
+    include = ["src/cynfer/ops", "src/cynfer/ops/kernels", "src/cynfer/runtime"]
+    headers = [str(h) for folder in include for h in sorted(Path(folder).glob("*.h"))]
+    return Extension(name, [str(source)], include_dirs=include, depends=headers,
+                     extra_compile_args=[*CFLAGS, *flags], extra_link_args=["-fopenmp"])
 
 
 def per_isa(name: str, source: Path):

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
@@ -134,8 +135,8 @@ def moved(rng, x: np.ndarray) -> np.ndarray:
 
 def train(rng, x: np.ndarray, labels: np.ndarray, epochs: int, batch: int = 50) -> list:
     """Adam on the cross-entropy; the rate falls along a half cosine."""
-    layers = [Conv(rng, 1, 16, 3), BatchNormalization(16), ReluPool(),
-              Conv(rng, 16, 32, 3), BatchNormalization(32), ReluPool(), Gemm(rng, 32 * 7 * 7, 10)]
+    layers: list[Any] = [Conv(rng, 1, 16, 3), BatchNormalization(16), ReluPool(),
+                         Conv(rng, 16, 32, 3), BatchNormalization(32), ReluPool(), Gemm(rng, 32 * 7 * 7, 10)]
     first = [[np.zeros_like(p) for p in layer.parameters()] for layer in layers]
     second = [[np.zeros_like(p) for p in layer.parameters()] for layer in layers]
     steps, step = epochs * (len(x) // batch), 0

@@ -79,6 +79,7 @@ class GridSample(Op):
                 return np.where(valid[:, None], values, np.array("" if x.dtype == STRING else 0, x.dtype))
             values = np.where(valid[:, None], widen(values)[0], 0) * weight[:, None]
             total = values if total is None else total + values
+        assert total is not None  # there is one corner at least
         return total.astype(x.dtype)
 
     def _taps(self, at: np.ndarray) -> list[tuple[np.ndarray, np.ndarray | None]]:

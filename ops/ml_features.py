@@ -15,7 +15,9 @@ from cynfer.ops.op import Op, onnx, resolve
 
 def node(b, name: str, *inputs, **attributes):
     """What a node of the standard's main domain (opset 21) with these inputs lowers to."""
-    return resolve(name, "", 21).lower(b, *inputs, **attributes)
+    registration = resolve(name, "", 21)
+    assert registration is not None
+    return registration.lower(b, *inputs, **attributes)
 
 
 def cast(b, x, dtype: np.dtype):

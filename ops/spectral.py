@@ -124,9 +124,9 @@ class STFT(Op):
 
     @staticmethod
     def _length(signal: Fact, window: Fact | None, length: Fact | None):
-        sizes = [] if window is None else [window.dims[0]] if window.rank == 1 else None
-        if sizes is None:
+        if window is not None and window.rank != 1:
             raise ModelError(f"the window has shape {list(window.dims)}, one dimension is needed")
+        sizes = [] if window is None else [window.dims[0]]
         if length is not None:
             n = _scalar(length)
             sizes.insert(0, Dim.unknown() if n is None else n)
