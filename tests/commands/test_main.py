@@ -55,8 +55,9 @@ def test_debug_shows_where(tmp_path, capsys):
     path.write_bytes(b"\x80\x03nothing")
     assert main(["info", str(path)]) == 3
     assert "Traceback" not in capsys.readouterr().err
-    assert main(["info", str(path), "--debug"]) == 3
-    assert "Traceback" in capsys.readouterr().err
+    for words in (["info", str(path), "--debug"], ["--debug", "info", str(path)]):
+        assert main(words) == 3
+        assert "Traceback" in capsys.readouterr().err
 
 
 def test_unexpected_errors_are_called_bugs():
@@ -105,6 +106,11 @@ def test_doctor(cynfer):
     found = json.loads(cynfer("doctor", "--json")[1])
     assert found["kernels"]["copy"] == {"base": 1} and found["threads"] >= 1
     assert found["versions"]["cynfer"] == __version__
+
+
+def test_doctor_says_what_it_ignores():
+    result = process("doctor", env=environment(OMP_NUM_THREADS="abc\x1b"))
+    assert result.returncode == 0 and b"OMP_NUM_THREADS=abc\\x1b (ignored: no number)" in result.stdout
 
 
 def test_demo(cynfer):

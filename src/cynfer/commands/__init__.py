@@ -38,13 +38,14 @@ def parser() -> argparse.ArgumentParser:
     from cynfer import __version__
 
     top = _Parser(prog="cynfer", description="Runs ONNX models on CPUs.")
+    top.add_argument("--debug", action="store_true", help="show the traceback of an error")
     top.add_argument("--version", action="version", version=f"cynfer {__version__}")
     commands = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for name in COMMANDS:
         module = import_module(f"cynfer.commands.{name}")
         sub = commands.add_parser(name, help=module.HELP, description=module.__doc__,
                                   formatter_class=argparse.RawDescriptionHelpFormatter)
-        sub.add_argument("--debug", action="store_true", help="show the traceback of an error")
+        sub.add_argument("--debug", action="store_true", help=argparse.SUPPRESS)
         sub.set_defaults(function=module.run)
         module.add(sub)
     return top

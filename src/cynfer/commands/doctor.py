@@ -11,7 +11,7 @@ import platform
 import sys
 from importlib import metadata
 
-from cynfer.commands.terminal import megabytes, say, table
+from cynfer.commands.terminal import clean, megabytes, say, table
 
 HELP = "show CPU, kernels, threads and versions"
 
@@ -34,7 +34,8 @@ def run(arguments: argparse.Namespace) -> int:
     say(f"threads   {found['threads']}, from the {found['threads_source']}")
     say(f"memory    {megabytes(found['max_bytes'])} for a model or a run (Limits.max_bytes)")
     for name, value in found["environment"].items():
-        say(f"{name}={value}")
+        ignored = name == "OMP_NUM_THREADS" and not value.split(",")[0].strip().isdigit()
+        say(f"{name}={clean(value)}{' (ignored: no number)' if ignored else ''}")
     say()
     table("kernels in use", ["source", "build", "kernels#"],
           [[source, ", ".join(sorted(builds)), sum(builds.values())] for source, builds in found["kernels"].items()])
