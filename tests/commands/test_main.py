@@ -118,6 +118,13 @@ def test_demo(cynfer):
     assert code == 0 and "3 of 3 digits right" in out and "█" in out and "\x1b" not in out
 
 
+def test_faces_need_pillow(cynfer, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(sys.modules, "PIL", None)
+    code, _, err = cynfer("demo", "faces")
+    assert code == 3 and "pip install 'cynfer[vision]'" in err and not list(tmp_path.iterdir())
+
+
 def test_demo_needs_nothing_but_ascii():
     result = process("demo", "--count", "2", env=environment(LC_ALL="C", PYTHONUTF8="0", PYTHONCOERCECLOCALE="0",
                                                             PYTHONIOENCODING="ascii"))

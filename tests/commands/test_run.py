@@ -7,6 +7,7 @@ import struct
 import zipfile
 
 import numpy as np
+import onnx
 import pytest
 from command_models import save
 from onnx import TensorProto, helper
@@ -112,6 +113,18 @@ def test_strings(cynfer, tmp_path):
     code, out, _ = cynfer("run", model, "--input", tmp_path / "x.npy", "--output", tmp_path)
     assert code == 0 and np.load(tmp_path / "y.npy", allow_pickle=False).tolist() == ["ab", "ü\x1b[31m"]
     assert "\x1b" not in out
+
+
+def test_sequences(cynfer, tmp_path):
+    node = helper.make_node("SplitToSequence", ["x"], ["a/s"], axis=0)
+    graph = helper.make_graph([node], "g", [helper.make_tensor_value_info("x", TensorProto.FLOAT, [2, 3])],
+                              [helper.make_tensor_sequence_value_info("a/s", TensorProto.FLOAT, None)])
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), tmp_path / "m.onnx")
+    np.save(tmp_path / "x.npy", X)
+    code, out, _ = cynfer("run", tmp_path / "m.onnx", "--input", tmp_path / "x.npy", "--output", tmp_path)
+    assert code == 0 and "list of 2" in out
+    with np.load(tmp_path / "a_s.npz", allow_pickle=False) as parts:
+        assert np.array_equal(parts["1"], X[1:])
 
 
 def npy(header: bytes, data: bytes = b"", length: int | None = None, version: int = 2) -> bytes:

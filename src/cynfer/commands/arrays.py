@@ -144,6 +144,15 @@ def npy_bytes(array: np.ndarray) -> bytes:
     return out.getvalue()
 
 
+def npz_bytes(parts: Sequence[np.ndarray]) -> bytes:
+    """The content of a .npz file with members 0, 1, …"""
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as archive:
+        for i, part in enumerate(parts):
+            archive.writestr(f"{i}.npy", npy_bytes(part))
+    return out.getvalue()
+
+
 def load_picture(path: str):
     """An open Pillow image; raises FileProblem."""
     try:

@@ -65,7 +65,7 @@ def run(arguments: argparse.Namespace) -> int:
         results = session.run(arguments.fetch, feeds, timeout=arguments.timeout)
         times.append(time.perf_counter() - began)
     if targets is not None:
-        _store(targets, results, arguments.force)
+        targets = _store(targets, results, arguments.force)
     table("", ["output", "type and shape", "min#", "mean#", "max#", "first values"],
           [_row(name, x) for name, x in zip(names, results, strict=True)])
     best = f", best of {len(times)} {milliseconds(min(times))}" if len(times) > 1 else ""
@@ -170,15 +170,23 @@ def _targets(folder: str, names: Sequence[str], force: bool) -> list[Path]:
     return targets
 
 
-def _store(targets: Sequence[Path], results: Sequence, force: bool) -> None:
+def _store(targets: Sequence[Path], results: Sequence, force: bool) -> list[Path]:
+    """Writes what there is, and returns where: arrays as .npy, sequences as .npz, absent optionals not at all."""
     from cynfer.commands import arrays
     from cynfer.runtime import atomic
 
+    files = {}
     for target, result in zip(targets, results, strict=True):
-        target.parent.mkdir(parents=True, exist_ok=True)
-        if not isinstance(result, np.ndarray):
+        if isinstance(result, np.ndarray):
+            files[target] = arrays.npy_bytes(result)
+        elif isinstance(result, (list, tuple)) and all(isinstance(x, np.ndarray) for x in result):
+            files[target.with_name(target.name[:-3] + "npz")] = arrays.npz_bytes(result)
+        elif result is not None:
             raise FileProblem(f"{target}: a {type(result).__name__} cannot be stored as .npy")
+    for target, data in files.items():
+        target.parent.mkdir(parents=True, exist_ok=True)
         try:
-            atomic.write(target, arrays.npy_bytes(result), force=force)
+            atomic.write(target, data, force=force)
         except FileExistsError as error:
             raise FileProblem(f"{target} is there already; --force replaces it") from error
+    return list(files)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from cynfer.commands.terminal import clean, megabytes, say, table
+from cynfer.commands.terminal import clean, megabytes, say, table, width
 
 HELP = "list and fetch trained models"
 
@@ -32,9 +32,10 @@ def run(arguments: argparse.Namespace) -> int:
     from cynfer import zoo
 
     if arguments.action == "list":
-        rows = [[e.name, megabytes(e.nbytes), e.licence, e.package, "yes" if zoo.cached(e, arguments.cache) else "",
-                 e.what] for e in zoo.ENTRIES.values()]
-        table("", ["name", "size#", "licence", "package", "fetched", "what"], rows)
+        wide = width() >= 100
+        rows = [[e.name, megabytes(e.nbytes), e.licence, "yes" if zoo.cached(e, arguments.cache) else "", e.what,
+                 *[e.package] * wide] for e in zoo.ENTRIES.values()]
+        table("", ["name", "size#", "licence", "fetched", "what", *["package"] * wide], rows)
         return 0
     path = zoo.fetch(arguments.name, arguments.cache, lambda text: print(clean(text, 500), file=sys.stderr))
     entry = zoo.find(arguments.name)
