@@ -303,8 +303,9 @@ def tree_ensemble_classifier(
                      nodes_falsenodeids, nodes_missing_value_tracks_true, class_treeids, class_nodeids,
                      [0] * len(class_ids) if binary else class_ids, weights)
     forest.check(targets)
-    base = _either("base_values", base_values, base_values_as_tensor).astype(np.float64)
-    base = base[-1:] if binary else _base(base_values, base_values_as_tensor, targets)
+    base = _base(base_values, base_values_as_tensor, len(labels))
+    if binary:
+        base = base[class_ids[0]:][:1] if len(base) == 2 else base
     scores = b.emit(Trees(forest, targets, "SUM", base, "NONE", np.dtype(np.float64)), x)
     positive = bool((weights >= 0).all())
     return b.emit(Classify(labels, check_post(post_transform), binary, not positive, 0.5 if positive else 0.0), scores)
