@@ -38,19 +38,25 @@ def inline(b, body, values) -> tuple:
     return tuple(env.get(v, v) for v in body.outputs)
 
 
-@dataclass(frozen=True, eq=False)
-class If(Op):
-    """One of two bodies. Inputs: the condition, then what the first body reads (`taken` values), then the second."""
+class _Bodies(Op):
+    """What the three have in common: facts of the results are known beforehand and may be of any kind."""
 
-    then_body: Any
-    else_body: Any
-    taken: int
     results: tuple[Fact, ...]
     objects: ClassVar[bool] = True
 
     @property
     def n_outputs(self):
         return len(self.results)
+
+
+@dataclass(frozen=True, eq=False)
+class If(_Bodies):
+    """One of two bodies. Inputs: the condition, then what the first body reads (`taken` values), then the second."""
+
+    then_body: Any
+    else_body: Any
+    taken: int
+    results: tuple[Fact, ...]
 
     def facts(self, *ins):
         if ins[0].known and ins[0].size != 1:
@@ -81,7 +87,7 @@ def if_(b, condition, *, then_branch, else_branch):
 
 
 @dataclass(frozen=True, eq=False)
-class Loop(Op):
+class Loop(_Bodies):
     """A body again and again. Inputs: trip count, condition, carried values (`carried` of them), what the body reads.
 
     Outputs: the carried values at the end, then what the body gave beside them, stacked.
@@ -90,11 +96,6 @@ class Loop(Op):
     body: Any
     carried: int
     results: tuple[Fact, ...]
-    objects: ClassVar[bool] = True
-
-    @property
-    def n_outputs(self):
-        return len(self.results)
 
     def facts(self, *ins):
         for name, fact in (("the trip count", ins[0]), ("the condition", ins[1])):
@@ -228,7 +229,7 @@ def _with_axis(fact: Fact, axis: int, size=None) -> Fact:
 
 
 @dataclass(frozen=True, eq=False)
-class Scan(Op):
+class Scan(_Bodies):
     """A body for every slice of its scanned inputs. Inputs: `states` values, `scans` scanned ones, what it reads.
 
     axes and backward: for each scanned input; out_axes and out_backward: for each stacked output.
@@ -242,11 +243,6 @@ class Scan(Op):
     out_axes: tuple[int, ...]
     out_backward: tuple[bool, ...]
     results: tuple[Fact, ...]
-    objects: ClassVar[bool] = True
-
-    @property
-    def n_outputs(self):
-        return len(self.results)
 
     def facts(self, *ins):
         _length([f.shape for f in ins[self.states: self.states + self.scans]], self.axes)

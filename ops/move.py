@@ -251,23 +251,33 @@ def split_18(b, x, split=None, *, axis=0, num_outputs=None, n_outputs=1):
 
 
 @dataclass(frozen=True)
-class DepthToSpace(Op):
-    """Blocks of channels become squares of pixels; crd: channels are ordered channel first, then row, column."""
+class _Squares(Op):
+    """Blocks of channels and squares of pixels; crd: channels are ordered channel first, then row, column."""
 
     block: int
     crd: bool = False
 
-    def shapes(self, x):
-        n, c, h, w = _image(x)
+    def native(self, m, ins, outs):
+        return _regroup(m, ins[0], outs[0], self._split(ins[0].dims), self._order)
+
+    def _image(self, x):
+        if x.rank != 4:
+            raise ModelError(f"the input has {x.rank} dimensions; 4 are needed")
         if self.block < 1:
             raise ModelError(f"blocksize is {self.block}; at least 1 is needed")
+        return x.dims
+
+
+@dataclass(frozen=True)
+class DepthToSpace(_Squares):
+    """Blocks of channels become squares of pixels."""
+
+    def shapes(self, x):
+        n, c, h, w = self._image(x)
         s = self.block * self.block
         if not isinstance(c, Dim) and c % s:
             raise ModelError(f"{c} channels do not divide by blocksize² = {s}")
         return [(n, c // s, h * self.block, w * self.block)]
-
-    def native(self, m, ins, outs):
-        return _regroup(m, ins[0], outs[0], self._split(ins[0].dims), self._order)
 
     def _split(self, dims):
         n, c, h, w = dims
@@ -285,23 +295,15 @@ class DepthToSpace(Op):
 
 
 @dataclass(frozen=True)
-class SpaceToDepth(Op):
+class SpaceToDepth(_Squares):
     """The reverse of DepthToSpace."""
 
-    block: int
-    crd: bool = False
-
     def shapes(self, x):
-        n, c, h, w = _image(x)
-        if self.block < 1:
-            raise ModelError(f"blocksize is {self.block}; at least 1 is needed")
+        n, c, h, w = self._image(x)
         for d in (h, w):
             if not isinstance(d, Dim) and d % self.block:
                 raise ModelError(f"an image of {h} x {w} does not divide by blocksize {self.block}")
         return [(n, c * self.block * self.block, h // self.block, w // self.block)]
-
-    def native(self, m, ins, outs):
-        return _regroup(m, ins[0], outs[0], self._split(ins[0].dims), self._order)
 
     def _split(self, dims):
         n, c, h, w = dims
@@ -315,12 +317,6 @@ class SpaceToDepth(Op):
         n, c, h, w = x.shape
         b = self.block
         return x.reshape(self._split(x.shape)).transpose(self._order).reshape(n, c * b * b, h // b, w // b)
-
-
-def _image(x):
-    if x.rank != 4:
-        raise ModelError(f"the input has {x.rank} dimensions; 4 are needed")
-    return x.dims
 
 
 def _regroup(m, x, y, split, order) -> Call | None:

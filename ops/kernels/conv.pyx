@@ -28,23 +28,13 @@ from libc.math cimport INFINITY
 from libc.stddef cimport size_t
 from libc.stdint cimport int64_t
 from cynfer.ops.kernels.abi cimport Args, Ctl, cyn_share, cyn_stop
+from cynfer.ops.kernels.conv_tile cimport CONV_BLOCKS, CONV_PIXELS, ConvTile, ConvTileFn
 from cynfer.ops.kernels.epilogue cimport (
     CYN_ADD, CYN_ADD_CHANNEL, CYN_ADD_SCALAR, CYN_CLIP, CYN_ELU, CYN_GELU, CYN_HARDSIGMOID, CYN_HARDSWISH, CYN_LEAKY,
     CYN_MUL, CYN_MUL_CHANNEL, CYN_MUL_SCALAR, CYN_RELU, CYN_SIGMOID, CYN_SILU, CYN_TANH,
     CynEpilogue, cyn_epilogue, cyn_epilogue_after, cyn_epilogue_rows_f32)
 
 cdef extern from "conv_ukr.h" nogil:
-    enum:
-        CONV_PIXELS, CONV_BLOCKS
-    ctypedef struct ConvTile:
-        const int64_t* taps
-        int64_t ntaps, nblocks, x_block, y_block
-        const float* bias
-        int64_t add
-        int adds, bounds
-        float lo, hi
-        int far_output
-    ctypedef void (*ConvTileFn)(const ConvTile*, const float*, const float*, float*, const char*, int64_t) noexcept
     const ConvTileFn* conv_tiles_1
     const ConvTileFn* conv_tiles_2
     void conv_take(float* to, const float* start, int64_t n, int64_t step) noexcept

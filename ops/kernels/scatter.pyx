@@ -17,23 +17,12 @@ scans all indices and owns a part of the target. The caller has checked that sha
 from libc.stdint cimport int8_t, int16_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from cynfer.ops.faults import INDEX_OUT_OF_RANGE as _INDEX_OUT_OF_RANGE
 from cynfer.ops.kernels.abi cimport Args, Ctl, cyn_fault, cyn_share, cyn_stop
+from cynfer.ops.kernels.element cimport value
 
 cdef extern from "move_ukr.h" nogil:
     void copy_run(char* y, const char* x, int64_t bytes) noexcept
 
 cdef int INDEX_OUT_OF_RANGE = _INDEX_OUT_OF_RANGE
-
-ctypedef fused value:
-    float
-    double
-    int8_t
-    uint8_t
-    int16_t
-    uint16_t
-    int32_t
-    uint32_t
-    int64_t
-    uint64_t
 
 cdef enum:
     DIMS = 32

@@ -15,21 +15,11 @@ from libc.stddef cimport size_t
 from libc.stdint cimport int64_t
 from libc.string cimport memset
 from cynfer.ops.kernels.abi cimport Args, Ctl, cyn_share, cyn_stop
+from cynfer.ops.kernels.conv_tile cimport CONV_BLOCKS, CONV_PIXELS, ConvTile, ConvTileFn
 from cynfer.ops.kernels.epilogue cimport (
     CYN_ADD, CYN_CLIP, CYN_RELU, CynEpilogue, cyn_epilogue, cyn_epilogue_after, cyn_epilogue_rows_f32)
 
 cdef extern from "stem_ukr.h" nogil:
-    enum:
-        CONV_PIXELS, CONV_BLOCKS
-    ctypedef struct ConvTile:
-        const int64_t* taps
-        int64_t ntaps, nblocks, x_block, y_block
-        const float* bias
-        int64_t add
-        int adds, bounds
-        float lo, hi
-        int far_output
-    ctypedef void (*ConvTileFn)(const ConvTile*, const float*, const float*, float*, const char*, int64_t) noexcept
     const ConvTileFn* stem_tiles_1
     const ConvTileFn* stem_tiles_2
     void stem_take(float* to, const float* start, int64_t n, int64_t step) noexcept

@@ -7,18 +7,7 @@
 """
 from libc.stdint cimport int8_t, int16_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from cynfer.ops.kernels.abi cimport Args, Ctl, cyn_share, cyn_stop
-
-ctypedef fused value:
-    float
-    double
-    int8_t
-    uint8_t
-    int16_t
-    uint16_t
-    int32_t
-    uint32_t
-    int64_t
-    uint64_t
+from cynfer.ops.kernels.element cimport value
 
 cdef enum:
     POLL = 1 << 15
