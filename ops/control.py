@@ -39,9 +39,8 @@ def inline(b, body, values) -> tuple:
 
 
 class _Bodies(Op):
-    """What the three have in common: facts of the results are known beforehand and may be of any kind."""
+    """What the three have in common: a field `results`, the facts of what comes out, which may be of any kind."""
 
-    results: tuple[Fact, ...]
     objects: ClassVar[bool] = True
 
     @property
