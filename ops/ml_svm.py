@@ -38,7 +38,8 @@ class Kernel:
             raise ModelError(f"kernel_params has {len(params)} elements; 3 (gamma, coef0, degree) are needed")
         if n < 1 or not len(vectors) or len(vectors) % n:
             raise ModelError(f"support_vectors has {len(vectors)} elements, which cannot be cut into {n} vectors")
-        return Kernel(kind, *(params or (0.0, 0.0, 0.0)), np.array(vectors, np.float64).reshape(n, -1))
+        gamma, coef0, degree = params or (0.0, 0.0, 0.0)
+        return Kernel(kind, gamma, coef0, degree, np.array(vectors, np.float64).reshape(n, -1))
 
     def __call__(self, x: np.ndarray) -> np.ndarray:
         """[rows, vectors] for x [rows, features] in float64."""

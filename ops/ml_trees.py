@@ -102,7 +102,7 @@ class Forest:
         votes = np.arange(len(rows)) - np.repeat(first - self.start[leaves], count)
         flat, weight = rows * targets + self.target[votes], self.weight[votes]
         if aggregate in ("SUM", "AVERAGE"):
-            y = np.bincount(flat, weight, len(x) * targets)
+            y: np.ndarray = np.bincount(flat, weight, len(x) * targets)
             y = y / len(self.roots) if aggregate == "AVERAGE" else y
         else:
             low = aggregate == "MIN"
@@ -248,9 +248,9 @@ def _forest(treeids, nodeids, modes, featureids, splits, yes, no, missing, vote_
     if len(seen) != len(set(treeids)):
         raise ModelError(f"{len(set(treeids)) - len(seen)} trees have no root")
     return Forest(
-        np.array(roots, np.int64), mode, np.array(featureids, np.int64), np.asarray(splits), *branches,
-        np.array(missing or [0] * len(mode), np.int64) != 0, start, np.array(vote_targets, np.int64)[order],
-        np.asarray(weights, np.float64)[order], *_members(mode, None))
+        np.array(roots, np.int64), mode, np.array(featureids, np.int64), np.asarray(splits),
+        branches[0], branches[1], np.array(missing or [0] * len(mode), np.int64) != 0, start,
+        np.array(vote_targets, np.int64)[order], np.asarray(weights, np.float64)[order], *_members(mode, None))
 
 
 def _either(name: str, floats, tensor) -> np.ndarray:

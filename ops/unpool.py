@@ -60,12 +60,13 @@ class Col2Im(Op):
         blocks = x.reshape(n, channels, *taps, *positions)
         y = np.zeros((n, channels, *(s + a + b for s, a, b in zip(sizes, pads[:rank], pads[rank:], strict=True))),
                      x.dtype)
+        both = (slice(None), slice(None))
         for tap in np.ndindex(*taps):
             at = tuple(slice(t * d, t * d + (p - 1) * s + 1, s)
                        for t, d, p, s in zip(tap, window.dilations, positions, window.strides, strict=True))
-            y[(slice(None), slice(None), *at)] += blocks[(slice(None), slice(None), *tap)]
+            y[both + at] += blocks[both + tap]
         inside = tuple(slice(a, a + s) for a, s in zip(pads[:rank], sizes, strict=True))
-        return y[(slice(None), slice(None), *inside)].astype(dtype)
+        return y[both + inside].astype(dtype)
 
 
 @onnx("Col2Im", since=18)
