@@ -19,11 +19,12 @@ _fresh = itertools.count()
 class Dim:
     """A sum of coefficient * product of atoms. An atom is a name or a (numerator, denominator) floor quotient."""
 
-    __slots__ = ("_hash", "terms")
+    __slots__ = ("_hash", "_text", "terms")
 
     def __init__(self, terms: tuple[tuple[tuple, int], ...]):
         self.terms = terms
         self._hash = hash(terms)
+        self._text = ""
 
     @staticmethod
     def name(name: str) -> Dim:
@@ -42,10 +43,16 @@ class Dim:
         return isinstance(other, Dim) and self.terms == other.terms
 
     def __add__(self, other: DimLike) -> DimLike:
-        return _sum(itertools.chain(self.terms, _terms(other)))
+        if isinstance(other, Dim):
+            return _sum(itertools.chain(self.terms, other.terms))
+        terms, number = (self.terms[:-1], self.terms[-1][1]) if not self.terms[-1][0] else (self.terms, 0)
+        number += int(other)  # the number stands last
+        return Dim((*terms, ((), number)) if number else terms)
 
     def __mul__(self, other: DimLike) -> DimLike:
-        return _sum((tuple(sorted((*a, *b), key=str)), m * n) for a, m in self.terms for b, n in _terms(other))
+        if not isinstance(other, Dim):
+            return Dim(tuple((a, m * int(other)) for a, m in self.terms)) if other else 0
+        return _sum((tuple(sorted((*a, *b), key=str)), m * n) for a, m in self.terms for b, n in other.terms)
 
     def __neg__(self) -> DimLike:
         return self * -1
@@ -113,7 +120,9 @@ class Dim:
             shown = [a if isinstance(a, str) else f"({a[0]})//({a[1]})" for a in atoms]
             return "*".join(([str(n)] if n != 1 or not shown else []) + shown)
 
-        return " + ".join(one(*t) for t in self.terms)
+        if not self._text:
+            self._text = " + ".join(one(*t) for t in self.terms)
+        return self._text
 
     __repr__ = __str__
 

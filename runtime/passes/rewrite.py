@@ -60,6 +60,15 @@ class Rewriter(Builder):
             self.stand_in(old, old)
         return self.env[old]
 
+    def copy(self, node: Node, inputs: Sequence[Value | None]) -> None:
+        """The node once more, on inputs of the very facts it had: those of its outputs are still true."""
+        new = Node(node.op, inputs, (), node.name, node.origin)
+        new.outputs = [None if v is None else Value(v.fact, v.name, new, v.index) for v in node.outputs]
+        self.graph.nodes.append(new)
+        for old, value in zip(node.outputs, new.outputs, strict=True):
+            if old is not None and value is not None:
+                self.stand_in(old, value)
+
     def only_use(self, value: Value) -> bool:
         """True if exactly one node (or output) of the old graph reads what `value` stands for."""
         return self.readers.get(value, 0) == 1
@@ -84,6 +93,9 @@ def rewrite(graph: Graph, rule: Rule, context: Context, name: str) -> Graph:
         b.origin, b.name = node.origin, node.name
         result = rule(b, node, inputs)
         if result is None:
+            if all(new is None or new.fact is old.fact for old, new in zip(node.inputs, inputs, strict=True)):
+                b.copy(node, inputs)
+                continue
             result = b.emit(node.op, *inputs)
             _keep_layouts(node, result)
         else:
@@ -107,6 +119,8 @@ def _agree(node: Node, old: Value, new: Value, name: str) -> None:
     a, b = old.fact, new.fact
     if a.dtype != b.dtype or a.kind != b.kind or (is_known(a.shape) and is_known(b.shape) and a.shape != b.shape):
         raise ModelError(f"{node.origin}: pass {name} would replace {a} by {b}")
+    if a.shape == b.shape and a.layout == b.layout and a.value is None and b.value is None and a.kind == "tensor":
+        new.fact = a  # the very object says to the nodes behind that nothing changed
 
 
 def without_dead(graph: Graph) -> Graph:
