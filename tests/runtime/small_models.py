@@ -12,6 +12,12 @@ def parse(graph: str, opset: int = 17) -> onnx.ModelProto:
     return onnx.parser.parse_model(f'<ir_version: 8, opset_import: ["" : {opset}]>\n{graph}')
 
 
+#: Inputs of `add_relu`, and what it gives.
+A = np.array([[1, -2, 3], [4, 5, -6]], np.float32)
+B = np.array([[1, 1, 1], [-9, 1, 1]], np.float32)
+Y = np.maximum(A + B, 0)
+
+
 def add_relu() -> onnx.ModelProto:
     """y = relu(a + b); the sum s has a name."""
     return parse("g (float[N, 3] a, float[N, 3] b) => (float[N, 3] y) { s = Add(a, b) y = Relu(s) }")
@@ -59,3 +65,8 @@ def convs(seed: int = 0) -> onnx.ModelProto:
         weight = rng.standard_normal(shape) / np.sqrt(np.prod(shape[1:]))
         model.graph.initializer.append(numpy_helper.from_array(weight.astype(np.float32), name))
     return model
+
+
+def run(session, **feeds) -> np.ndarray:
+    """The first output."""
+    return session.run(None, feeds)[0]
