@@ -197,7 +197,7 @@ class Conv(Convolution):
         if self.epilogue or self.packed:
             return None
         if np.any(gamma != 1):
-            w = (w * gamma.reshape(-1, *[1] * (w.ndim - 1))).astype(w.dtype)
+            w = w * gamma.reshape(-1, *[1] * (w.ndim - 1)).astype(w.dtype)
         return w, (beta if b is None else b * gamma + beta).astype(w.dtype)
 
     def native(self, m, ins, outs):
@@ -292,9 +292,9 @@ class ConvTranspose(Convolution):
         w, b = weights[0], weights[1] if len(weights) > 1 else None
         if self.epilogue:
             return None
-        by_group = gamma.reshape(self.group, 1, -1)  # weight rows of a group all make that group's outputs
+        by_group = gamma.reshape(self.group, 1, -1).astype(w.dtype)  # a group's weight rows all make its outputs
         scaled = w.reshape(self.group, w.shape[0] // self.group, w.shape[1], -1) * by_group[..., None]
-        return scaled.reshape(w.shape).astype(w.dtype), (beta if b is None else b * gamma + beta).astype(w.dtype)
+        return scaled.reshape(w.shape), (beta if b is None else b * gamma + beta).astype(w.dtype)
 
     def native(self, m, ins, outs):
         x, w, y = ins[0], ins[1], outs[0]

@@ -107,7 +107,7 @@ class MatMul(Op):
         if self.epilogue or self.weight is not None or b.ndim < 2 or (c is not None and self.beta != 1.0):
             return None
         if np.any(gamma != 1):
-            b = (b * (gamma[:, None] if self.trans_b else gamma)).astype(b.dtype)
+            b = b * (gamma[:, None] if self.trans_b else gamma).astype(b.dtype)
         return b, (beta if c is None else c * gamma + beta).astype(b.dtype)
 
     def absorb(self, consumer, position, ins, others):
