@@ -73,6 +73,7 @@ class DictVectorizer(Op):
     """The values of a map as one row, in the order of a vocabulary; 0 or "" for what is not in the map."""
 
     vocabulary: tuple
+    dtype: np.dtype
     objects: ClassVar[bool] = True
 
     def facts(self, x):
@@ -81,9 +82,8 @@ class DictVectorizer(Op):
         return (Fact(x.dtype, (1, len(self.vocabulary))),)
 
     def python(self, x):
-        missing = "" if any(isinstance(v, str) for v in x.values()) else 0
-        row = [x.get(k, missing) for k in self.vocabulary]
-        return _values(row, dtypes.STRING if missing == "" else np.array(row).dtype).reshape(1, -1)
+        missing = "" if self.dtype == dtypes.STRING else 0
+        return _values([x.get(k, missing) for k in self.vocabulary], self.dtype).reshape(1, -1)
 
 
 @onnx("DictVectorizer", since=1, domain=ML)
@@ -91,7 +91,7 @@ def dict_vectorizer(b, x, *, int64_vocabulary=(), string_vocabulary=()):
     """One of the two vocabularies."""
     if bool(int64_vocabulary) == bool(string_vocabulary):
         raise ModelError("exactly one of int64_vocabulary and string_vocabulary is needed")
-    return b.emit(DictVectorizer(tuple(int64_vocabulary or string_vocabulary)), x)
+    return b.emit(DictVectorizer(tuple(int64_vocabulary or string_vocabulary), x.fact.dtype), x)
 
 
 @dataclass(frozen=True)

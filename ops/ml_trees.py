@@ -240,17 +240,33 @@ def _forest(treeids, nodeids, modes, featureids, splits, yes, no, missing, vote_
     start = np.searchsorted(owners[order], np.arange(len(mode) + 1))
     inner = mode != LEAF
     below = {int(i) for b in branches for i in b[inner]}
-    roots, seen = [], set()
+    first: dict[int, int] = {}
+    tops: dict[int, list[int]] = {}
     for i, tree in enumerate(treeids):
-        if tree not in seen and i not in below:
-            seen.add(tree)
-            roots.append(i)
-    if len(seen) != len(set(treeids)):
-        raise ModelError(f"{len(set(treeids)) - len(seen)} trees have no root")
+        first.setdefault(tree, i)
+        if i not in below:
+            tops.setdefault(tree, []).append(i)
+    roots = []
+    for tree, i in first.items():
+        found = tops.get(tree, [])
+        if i not in found and (len(found) != 1 or i not in _below(found[0], *branches)):
+            raise ModelError(f"tree {tree} has no node that leads to all others and that no branch leads to")
+        roots.append(i if i in found else found[0])
     return Forest(
         np.array(roots, np.int64), mode, np.array(featureids, np.int64), np.asarray(splits),
         branches[0], branches[1], np.array(missing or [0] * len(mode), np.int64) != 0, start,
         np.array(vote_targets, np.int64)[order], np.asarray(weights, np.float64)[order], *_members(mode, None))
+
+
+def _below(root: int, yes, no) -> set[int]:
+    """The nodes that the root leads to."""
+    found, todo = {root}, [root]
+    while todo:
+        i = todo.pop()
+        new = {int(yes[i]), int(no[i])} - found - {-1}
+        found |= new
+        todo += new
+    return found
 
 
 def _either(name: str, floats, tensor) -> np.ndarray:

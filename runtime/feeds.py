@@ -127,6 +127,8 @@ def _element(given: Any, fact: Fact, name: str) -> Any:
 def _map(given: Any, key: np.dtype, value: np.dtype, name: str) -> dict:
     if not isinstance(given, Mapping):
         raise InputError(f"{name} is a {type(given).__name__}; a dict is expected")
+    if not given:
+        return {}
     keys = convert(list(given), Fact(key, (len(given),)), f"the keys of {name}")
     values = convert(list(given.values()), Fact(value, (len(given),)), f"the values of {name}")
     return dict(zip(keys.tolist(), values.tolist(), strict=True))
