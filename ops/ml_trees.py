@@ -230,7 +230,7 @@ def _forest(treeids, nodeids, modes, featureids, splits, yes, no, missing, vote_
         raise ModelError(f"nodes_modes has {sorted(unknown)[0]!r}; choose from "
                          f"{', '.join(m for m in MODES if m != 'BRANCH_MEMBER')}")
     mode = np.array([MODES.index(m) for m in modes], np.int64)
-    branches = [np.array([0 if m == LEAF else place.get((t, i), -1)
+    branches = [np.array([-1 if m == LEAF else place.get((t, i), -1)
                           for t, i, m in zip(treeids, ids, mode, strict=True)], np.int64) for ids in (yes, no)]
     owners = np.array([place.get(key, -1) for key in zip(vote_trees, vote_nodes, strict=True)], np.int64)
     if (owners < 0).any():
