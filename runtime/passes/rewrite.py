@@ -93,7 +93,8 @@ def rewrite(graph: Graph, rule: Rule, context: Context, name: str) -> Graph:
         b.origin, b.name = node.origin, node.name
         result = rule(b, node, inputs)
         if result is None:
-            if all(new is None or old is None or new.fact is old.fact for old, new in zip(node.inputs, inputs, strict=True)):
+            if all(new is None or old is None or new.fact is old.fact
+                   for old, new in zip(node.inputs, inputs, strict=True)):
                 b.copy(node, inputs)
                 continue
             result = b.emit(node.op, *inputs)
