@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from math import prod
 from typing import ClassVar
 
@@ -21,7 +20,6 @@ def _channels(v, rank: int):
     return v.reshape(v.shape + (1,) * (rank - 2)) if rank > 2 else v
 
 
-@dataclass(frozen=True)
 class Affine(Op):
     """y = gamma x + beta by channel (axis 1). Inputs x, gamma, beta; the latter two in the type x is computed in."""
 
@@ -57,7 +55,6 @@ class Affine(Op):
         return (wider * _channels(gamma, x.ndim) + _channels(beta, x.ndim)).astype(x.dtype)
 
 
-@dataclass(frozen=True)
 class Coefficients(Op):
     """gamma and beta of a BatchNormalization (scale, bias, mean, variance), computed in float64, of type `to`."""
 
@@ -80,7 +77,6 @@ class Coefficients(Op):
         return gamma.astype(self.to), (bias - mean * gamma).astype(self.to)
 
 
-@dataclass(frozen=True)
 class BatchNormTraining(Op):
     """y by the statistics of this batch; running mean and variance; and, where asked, the batch's own.
 

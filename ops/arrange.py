@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
@@ -13,7 +12,6 @@ from cynfer.ops.errors import KernelError, ModelError
 from cynfer.ops.op import Op, onnx
 
 
-@dataclass(frozen=True)
 class Compress(Op):
     """The slices along an axis (or the elements of the flat tensor) whose condition is true."""
 
@@ -45,7 +43,6 @@ def compress(b, x, condition, *, axis=None):
     return b.emit(Compress(axis), x, condition)
 
 
-@dataclass(frozen=True)
 class ReverseSequence(Op):
     """The first elements of every sequence of a batch reversed, as many as the second input says."""
 
@@ -85,7 +82,6 @@ def reverse_sequence(b, x, lengths, *, batch_axis=1, time_axis=0):
     return b.emit(ReverseSequence(batch_axis, time_axis), x, lengths)
 
 
-@dataclass(frozen=True)
 class Trilu(Op):
     """The upper or lower triangle of every matrix, zeros elsewhere; the second input moves the diagonal."""
 
@@ -111,7 +107,6 @@ def trilu(b, x, k=None, *, upper=1):
     return b.emit(Trilu(bool(upper)), x, *([] if k is None else [k]))
 
 
-@dataclass(frozen=True)
 class OneHot(Op):
     """A new axis of `depth` elements: one value at the index, another elsewhere (inputs: indices, depth, values).
 

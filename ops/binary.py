@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import reduce
 from math import prod
 
@@ -20,7 +19,6 @@ from cynfer.ops.op import Call, In, Op, Out, onnx
 from cynfer.ops.strides import elements, is_channels, padded, walk
 
 
-@dataclass(frozen=True)
 class Binary(Op):
     """z = f(x, y), element by element; kernel names f. Integer sums and products wrap."""
 
@@ -192,7 +190,6 @@ COMPARISONS = {"equal", "less", "less_equal", "greater", "greater_equal", "and",
 WORK = {"pow": 20, "div": 2, "mod": 4, "fmod": 4}
 
 
-@dataclass(frozen=True)
 class Trailing(Op):
     """The same tensor with `ones` dimensions of 1 behind."""
 
@@ -302,7 +299,6 @@ for _name, _kernel in (("Max", "max"), ("Min", "min"), ("Sum", "add")):
 _many("Mean", "add", mean=True)
 
 
-@dataclass(frozen=True)
 class Where(Op):
     """x where the condition holds, else y."""
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from cynfer.ops.axes import axis_of
@@ -11,7 +9,6 @@ from cynfer.ops.errors import KernelError, ModelError, show
 from cynfer.ops.op import Op, onnx
 
 
-@dataclass(frozen=True)
 class TensorScatter(Op):
     """The cache (input 0) with the update (1) from position write_indices[batch] (2, or 0) on, along an axis."""
 

@@ -6,7 +6,6 @@ the standard's test data do) and NaN gives 0, on every machine alike; a string t
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
@@ -18,7 +17,6 @@ from cynfer.ops.errors import KernelError, ModelError, show
 from cynfer.ops.op import Call, In, Op, Out, onnx
 
 
-@dataclass(frozen=True)
 class Cast(Op):
     """The same values in another type.
 
@@ -176,7 +174,6 @@ def _emit(b, x, to, saturate=1, round_mode="up"):
     return x if x.fact.dtype == to else b.emit(Cast(to, bool(saturate), round_mode), x)
 
 
-@dataclass(frozen=True)
 class BitCast(Op):
     """The same bits as another type of the same width."""
 

@@ -6,7 +6,6 @@ and on every machine; without one every run differs.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -25,7 +24,6 @@ def uniform(seed: float | None, count: int) -> np.ndarray:
     return (source.random_raw(count) >> np.uint64(11)) * 2.0**-53
 
 
-@dataclass(frozen=True)
 class Chance(Op):
     """What all have in common: the seed, and that there is nothing to fold or share without one."""
 
@@ -40,7 +38,6 @@ class Chance(Op):
         return [self.to]
 
 
-@dataclass(frozen=True)
 class Random(Chance):
     """Numbers from low to below high, or of a normal distribution. shape: None for that of the input."""
 
@@ -68,7 +65,6 @@ class Random(Chance):
         return cast(y.reshape(shape), self.to)
 
 
-@dataclass(frozen=True)
 class Bernoulli(Chance):
     """1 with the probability that the input says, else 0."""
 
@@ -76,7 +72,6 @@ class Bernoulli(Chance):
         return cast(uniform(self.seed, p.size).reshape(p.shape) < widen(p)[0], self.to)
 
 
-@dataclass(frozen=True)
 class Multinomial(Chance):
     """Classes drawn by the probabilities exp(x) of each row, up to a factor."""
 

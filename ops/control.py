@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -48,8 +48,7 @@ class _Bodies(Op):
         return len(self.results)
 
 
-@dataclass(frozen=True, eq=False)
-class If(_Bodies):
+class If(_Bodies, eq=False):
     """One of two bodies. Inputs: the condition, then what the first body reads (`taken` values), then the second."""
 
     then_body: Any
@@ -85,8 +84,7 @@ def if_(b, condition, *, then_branch, else_branch):
     return b.emit(If(then_body, else_body, len(first), results), condition, *first, *second)
 
 
-@dataclass(frozen=True, eq=False)
-class Loop(_Bodies):
+class Loop(_Bodies, eq=False):
     """A body again and again. Inputs: trip count, condition, carried values (`carried` of them), what the body reads.
 
     Outputs: the carried values at the end, then what the body gave beside them, stacked.
@@ -227,8 +225,7 @@ def _with_axis(fact: Fact, axis: int, size=None) -> Fact:
     return replace(fact, shape=tuple(dims), value=None)
 
 
-@dataclass(frozen=True, eq=False)
-class Scan(_Bodies):
+class Scan(_Bodies, eq=False):
     """A body for every slice of its scanned inputs. Inputs: `states` values, `scans` scanned ones, what it reads.
 
     axes and backward: for each scanned input; out_axes and out_backward: for each stacked output.
@@ -317,8 +314,7 @@ def scan(b, *values, body, num_scan_inputs, scan_input_axes=None, scan_input_dir
     return b.emit(op, *values, *outer)
 
 
-@dataclass(frozen=True, eq=False)
-class BatchScan(Scan):
+class BatchScan(Scan, eq=False):
     """Scan for every element of a batch (axis 0 of everything), which may end at lengths given as the first input."""
 
     def facts(self, *ins):

@@ -6,7 +6,6 @@ ONNX: Conv 1, 11, 22; ConvTranspose 1, 11, 22. One to three spatial axes. Half t
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
@@ -18,6 +17,7 @@ from cynfer.ops.errors import ModelError, UnsupportedError
 from cynfer.ops.fact import Fact
 from cynfer.ops.half import in_float32
 from cynfer.ops.op import Call, In, Op, Out, onnx
+from cynfer.ops.record import replace
 from cynfer.ops.window import Window
 
 #: How much more work than needed is taken into account for joining small groups into blocks of 16 channels.
@@ -31,7 +31,6 @@ _FORMATS = {
 }
 
 
-@dataclass(frozen=True)
 class PackConv(Op):
     """The weight of a convolution in the order that a blocked kernel reads it ("c16", "stem" or "dw")."""
 
@@ -59,7 +58,6 @@ class PackConv(Op):
         return Call(_FORMATS[self.format][2], (In(0), Out(0)), self._sizes())
 
 
-@dataclass(frozen=True)
 class PadChannels(Op):
     """A vector with zeros up to a multiple of 16."""
 
@@ -70,7 +68,6 @@ class PadChannels(Op):
         return np.concatenate([b, np.zeros(-len(b) % 16, b.dtype)])
 
 
-@dataclass(frozen=True)
 class Convolution(Op):
     """What Conv and ConvTranspose share. Inputs: x, weight, bias or None, then operands of epilogue steps."""
 
@@ -139,7 +136,6 @@ def _operands(op: Convolution, ins: Sequence[Fact | None], ordinary, m) -> tuple
     return [*ordinary, *extra], n, f
 
 
-@dataclass(frozen=True)
 class Conv(Convolution):
     """y[n, o, p] = b[o] + sum over c, taps of w[o, c, tap] x[n, c, p * stride + tap * dilation - pad]."""
 
@@ -244,7 +240,6 @@ def _plain(op: Convolution, m, kernel: str, ins, y: Fact, window: Window, begins
                 scratch=m.module("conv_plain").SCRATCH, work=work)
 
 
-@dataclass(frozen=True)
 class ConvTranspose(Convolution):
     """The gradient of a convolution with respect to its input: each x spreads over a window of y."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
 from math import prod
 from typing import ClassVar
 
@@ -21,7 +20,6 @@ from cynfer.ops.shape import Reshape
 from cynfer.ops.window import Window
 
 
-@dataclass(frozen=True)
 class Samples(Op):
     """[N, groups, channels of a group * taps, positions] of x, read at each tap's place plus its offset.
 
@@ -85,7 +83,6 @@ class Samples(Op):
         return total.reshape(n, self.group, x.shape[1] // self.group * taps, prod(out))
 
 
-@dataclass(frozen=True)
 class Images(Op):
     """[N, groups, channels, positions] as images, with the spatial sizes of input 1."""
 

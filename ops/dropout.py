@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from cynfer.ops.broadcast import widen
@@ -12,7 +10,6 @@ from cynfer.ops.errors import KernelError
 from cynfer.ops.op import Op, onnx
 
 
-@dataclass(frozen=True)
 class Ones(Op):
     """A tensor of ones as large as the input, in type `to`."""
 
@@ -25,7 +22,6 @@ class Ones(Op):
         return np.ones(x.shape, self.to)
 
 
-@dataclass(frozen=True)
 class Dropout(Op):
     """Zeros elements with probability `ratio` (input 1) and scales the others up, if input 2 is true.
 

@@ -7,7 +7,6 @@ columns (only in the right one), and inner (in both, not kept). Operands are tak
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
@@ -25,7 +24,6 @@ from cynfer.ops.reduce import Reduce
 from cynfer.ops.shape import Unsqueeze
 
 
-@dataclass(frozen=True)
 class Diagonal(Op):
     """Axes of equal labels become one, where the first of them stood."""
 
@@ -46,7 +44,6 @@ class Diagonal(Op):
         return np.lib.stride_tricks.as_strided(x, shape, tuple(strides.values()), writeable=False)
 
 
-@dataclass(frozen=True)
 class Fold(Op):
     """Neighbouring axes joined: sizes says how many go into each axis of the output (0: a new axis of size 1)."""
 
@@ -64,7 +61,6 @@ class Fold(Op):
         return x.reshape([int(d) for d in self.shapes(Fact(x.dtype, x.shape))[0]])
 
 
-@dataclass(frozen=True)
 class Unfold(Op):
     """The last two axes of input 0 as axes `rows` (first, count) of input 1 and `columns` of input 2."""
 

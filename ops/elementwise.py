@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from inspect import Parameter, Signature
 from types import MappingProxyType
 from typing import NamedTuple
@@ -19,7 +18,6 @@ from cynfer.ops.op import Call, In, Op, Out, onnx
 from cynfer.ops.strides import elements
 
 
-@dataclass(frozen=True)
 class Unary(Op):
     """y = f(x), element by element; kernel names f, f its scalars."""
 

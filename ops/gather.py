@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
@@ -25,7 +24,6 @@ def _indexable(m, kernel: str, x: Fact, indices: Fact) -> bool:
         and 1 <= x.rank <= 32 and 1 <= indices.rank <= 32
 
 
-@dataclass(frozen=True)
 class Gather(Op):
     """Slices of x along an axis, picked by an index tensor of any rank."""
 
@@ -76,7 +74,6 @@ def _coordinates(shape, indices, axis, size):
     return tuple(grid)
 
 
-@dataclass(frozen=True)
 class GatherElements(Op):
     """One element of x for every index, at the index's own place along all axes but one."""
 
@@ -104,7 +101,6 @@ def gather_elements(b, x, indices, *, axis=0):
     return b.emit(GatherElements(axis), x, indices)
 
 
-@dataclass(frozen=True)
 class GatherND(Op):
     """Slices of x; the last dimension of indices is a coordinate of the first axes after the batch axes."""
 
@@ -185,7 +181,6 @@ def _scatter(x, at, updates, reduction):
     return y.astype(x.dtype)
 
 
-@dataclass(frozen=True)
 class ScatterElements(Op):
     """x with one element written for every index, at the index's own place along all axes but one."""
 
@@ -227,7 +222,6 @@ def scatter_elements(b, x, indices, updates, *, axis=0, reduction="none"):
     return b.emit(ScatterElements(axis, reduction), x, indices, updates)
 
 
-@dataclass(frozen=True)
 class ScatterND(Op):
     """x with slices written; the last dimension of indices is a coordinate of the first axes."""
 

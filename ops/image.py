@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -17,7 +16,6 @@ _FORMATS = ("BMP", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
 _MODES = {"RGB": ("RGB", 3), "BGR": ("RGB", 3), "Grayscale": ("L", 1)}
 
 
-@dataclass(frozen=True)
 class ImageDecoder(Op):
     """The pixels [height, width, channels] of a file; empty for one that cannot be decoded."""
 

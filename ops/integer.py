@@ -7,7 +7,6 @@ scale_y, round to even, add the zero point and saturate.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from math import prod
 from typing import ClassVar
 
@@ -32,7 +31,6 @@ from cynfer.ops.shape import Unsqueeze
 INT32 = np.dtype(np.int32)
 
 
-@dataclass(frozen=True)
 class MatMulInteger(Op):
     """(A - zero of A) (B - zero of B) in int32; a zero point is one for all, for each row of A, each column of B."""
 
@@ -73,7 +71,6 @@ def _column(v: np.ndarray) -> np.ndarray:
     return v.reshape(()) if v.size == 1 else v[:, None] if v.ndim == 1 else v
 
 
-@dataclass(frozen=True)
 class ConvInteger(Convolution):
     """Convolution of x - zero of x with w - zero of w (one for all or for each output channel) in int32.
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -17,7 +16,6 @@ MODES = ("linear", "nearest", "cubic")
 PADDINGS = ("zeros", "border", "reflection")
 
 
-@dataclass(frozen=True)
 class GridSample(Op):
     """x [N, C, space...] read where the grid [N, out..., axes] says: coordinates -1 to 1, the last axis first."""
 

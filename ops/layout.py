@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from math import prod
 
 from cynfer.ops.dtypes import prefix
@@ -10,7 +9,6 @@ from cynfer.ops.fact import Fact, Layout
 from cynfer.ops.op import Call, In, Op, Out
 
 
-@dataclass(frozen=True)
 class Reorder(Op):
     """The same tensor in layout `to`, PLAIN or C16."""
 

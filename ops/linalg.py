@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from math import prod
 
 import numpy as np
@@ -13,7 +12,6 @@ from cynfer.ops.errors import ModelError
 from cynfer.ops.op import Op, onnx
 
 
-@dataclass(frozen=True)
 class Det(Op):
     """Determinants of the matrices in the last two axes, by elimination with row pivots in double precision."""
 

@@ -6,7 +6,6 @@ ONNX: Gemm 1, 6, 7, 9, 11, 13; MatMul 1, 9, 13. Half types are computed in float
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from math import prod
 from typing import ClassVar
 
@@ -20,6 +19,7 @@ from cynfer.ops.errors import ModelError
 from cynfer.ops.fact import Fact
 from cynfer.ops.half import in_float32
 from cynfer.ops.op import Call, In, Op, Out, Temp, onnx
+from cynfer.ops.record import replace
 
 #: Columns of a panel of the packed right operand (see kernels/gemm.pyx).
 _PANEL = {"f32": 32, "f64": 16}
@@ -29,7 +29,6 @@ def _panels(p: str, k: int, n: int) -> int:
     return -(-n // _PANEL[p]) * _PANEL[p] * k
 
 
-@dataclass(frozen=True)
 class PackB(Op):
     """Matrices [batch, K, N] (or [N, K] transposed) as panels of columns: format "kn32" or "kn16"."""
 
@@ -51,7 +50,6 @@ class PackB(Op):
         return self.call(prefix(ins[0].dtype), In(0), Out(0))
 
 
-@dataclass(frozen=True)
 class MatMul(Op):
     """alpha * A B + beta * C. Inputs: a, b, c or None, then operands of epilogue steps.
 

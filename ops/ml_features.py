@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from cynfer.ops import dtypes
@@ -49,7 +47,6 @@ def scaler(b, x, *, offset=None, scale=None):
     return node(b, "Mul", y, b.const(_per_feature("scale", scale, x), dtypes.FLOAT)) if scale else y
 
 
-@dataclass(frozen=True)
 class Normalizer(Op):
     """Each row (or the one there is) over its norm, as float32; a row of zeros stays."""
 
@@ -84,8 +81,7 @@ def normalizer(b, x, *, norm="MAX"):
     return b.emit(Normalizer(norm), x)
 
 
-@dataclass(frozen=True, eq=False)
-class Imputer(Op):
+class Imputer(Op, eq=False):
     """x with every element that is `old` (NaN: that is NaN) replaced by its feature's value."""
 
     old: float
@@ -109,7 +105,6 @@ def imputer(b, x, *, imputed_value_floats=(), imputed_value_int64s=(), replaced_
     return b.emit(Imputer(np.float32(replaced_value_float) if floats else replaced_value_int64, values), x)
 
 
-@dataclass(frozen=True)
 class FeatureVectorizer(Op):
     """The features of all inputs side by side, as float32; sizes: how many of each (zeros fill up, more are cut)."""
 

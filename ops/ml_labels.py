@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from cynfer.ops import dtypes
@@ -38,8 +36,7 @@ def positions(x: np.ndarray, keys: np.ndarray) -> np.ndarray:
     return np.where((at >= 0) & same, found, -1)
 
 
-@dataclass(frozen=True, eq=False)
-class Lookup(Op):
+class Lookup(Op, eq=False):
     """values[i] for each element of x that is keys[i], the default for the others."""
 
     keys: np.ndarray
@@ -119,8 +116,7 @@ def category_mapper(b, x, *, cats_strings=(), cats_int64s=(), default_string="_U
     return b.emit(Lookup(numbers, names, default_string), x)
 
 
-@dataclass(frozen=True, eq=False)
-class OneHotCategories(Op):
+class OneHotCategories(Op, eq=False):
     """A last axis with 1 at the element's category. zeros: whether an element of no category is allowed."""
 
     categories: np.ndarray
@@ -156,7 +152,6 @@ def one_hot_encoder(b, x, *, cats_int64s=(), cats_strings=(), zeros=1):
     return b.emit(OneHotCategories(content, bool(zeros)), x)
 
 
-@dataclass(frozen=True)
 class ArrayFeatureExtractor(Op):
     """Elements of the last axis, picked by indices; a vector counts as one row."""
 

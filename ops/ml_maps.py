@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
@@ -26,7 +25,6 @@ def _values(values, dtype: np.dtype) -> np.ndarray:
     return strings(values) if dtype == dtypes.STRING else np.array(values, dtype)
 
 
-@dataclass(frozen=True)
 class CastMap(Op):
     """The values of a map as one row, in the order of their keys. size: keys are columns of so many; None: packed."""
 
@@ -68,7 +66,6 @@ def cast_map(b, x, *, cast_to="TO_FLOAT", map_form="DENSE", max_map=1):
     return b.emit(CastMap(kinds[cast_to], max_map if map_form == "SPARSE" else None), x)
 
 
-@dataclass(frozen=True)
 class DictVectorizer(Op):
     """The values of a map as one row, in the order of a vocabulary; 0 or "" for what is not in the map."""
 
@@ -94,7 +91,6 @@ def dict_vectorizer(b, x, *, int64_vocabulary=(), string_vocabulary=()):
     return b.emit(DictVectorizer(tuple(int64_vocabulary or string_vocabulary), x.fact.dtype), x)
 
 
-@dataclass(frozen=True)
 class ZipMap(Op):
     """Each row as a map from labels to its elements."""
 

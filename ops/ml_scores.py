@@ -54,7 +54,6 @@ def post_transform(name: str, z: np.ndarray) -> np.ndarray:
     return z
 
 
-@dataclass(frozen=True)
 class PostTransform(Op):
     """Scores after a post_transform, row by row."""
 
@@ -91,8 +90,7 @@ class Labels:
         return strings(["0", "1"]) if self.names.dtype == dtypes.STRING else np.array([0, 1], np.int64)
 
 
-@dataclass(frozen=True, eq=False)
-class Classify(Op):
+class Classify(Op, eq=False):
     """Labels and final scores of rows of scores.
 
     post: a post_transform. two: whether a single score makes two columns. margin: whether it is a distance from the

@@ -67,8 +67,7 @@ def _rows(x, features: int):
     return x.dims[0] if x.rank == 2 else 1
 
 
-@dataclass(frozen=True, eq=False)
-class SVMRegressor(Op):
+class SVMRegressor(Op, eq=False):
     """The weighted sum of kernels plus rho; one_class: its sign."""
 
     kernel: Kernel
@@ -110,8 +109,7 @@ def svm_regressor(b, x, *, coefficients=(), kernel_params=(), kernel_type="LINEA
     return b.emit(SVMRegressor(kernel, weights, rho[0], bool(one_class), check_post(post_transform)), x)
 
 
-@dataclass(frozen=True, eq=False)
-class SVMClassifier(Op):
+class SVMClassifier(Op, eq=False):
     """Labels and scores: of classes (linear, or with probabilities) or of pairs of classes.
 
     counts: support vectors of each class; empty for one linear function per class. prob: (A, B) of each pair.

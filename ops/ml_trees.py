@@ -112,8 +112,7 @@ class Forest:
         return y.reshape(len(x), targets)
 
 
-@dataclass(frozen=True, eq=False)
-class Trees(Op):
+class Trees(Op, eq=False):
     """The votes of a forest for each row, aggregated, plus base values, after a post_transform."""
 
     forest: Forest

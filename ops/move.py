@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
@@ -46,7 +45,6 @@ def blocks_of(fact: Fact) -> int | None:
     return channels if isinstance(channels, int) else None
 
 
-@dataclass(frozen=True)
 class Transpose(Op):
     """Axes in another order; perm None: reversed."""
 
@@ -84,7 +82,6 @@ def transpose(b, x, *, perm=None):
     return b.emit(Transpose(None if perm is None else tuple(perm)), x)
 
 
-@dataclass(frozen=True)
 class Concat(Op):
     """Tensors one after the other along an axis."""
 
@@ -152,7 +149,6 @@ def concat(b, *xs, axis):
     return b.emit(Concat(axis), *xs)
 
 
-@dataclass(frozen=True)
 class Split(Op):
     """Parts of x along an axis; the second input gives their sizes, without it they are equal.
 
@@ -250,7 +246,6 @@ def split_18(b, x, split=None, *, axis=0, num_outputs=None, n_outputs=1):
     return b.emit(Split(axis, n_outputs, True), x, *([] if split is None else [split]))
 
 
-@dataclass(frozen=True)
 class _Squares(Op):
     """Blocks of channels and squares of pixels; crd: channels are ordered channel first, then row, column."""
 
@@ -268,7 +263,6 @@ class _Squares(Op):
         return x.dims
 
 
-@dataclass(frozen=True)
 class DepthToSpace(_Squares):
     """Blocks of channels become squares of pixels."""
 
@@ -294,7 +288,6 @@ class DepthToSpace(_Squares):
         return x.reshape(self._split(x.shape)).transpose(self._order).reshape(n, c // b ** 2, h * b, w * b)
 
 
-@dataclass(frozen=True)
 class SpaceToDepth(_Squares):
     """The reverse of DepthToSpace."""
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from math import prod
 
 import numpy as np
@@ -18,7 +17,6 @@ from cynfer.ops.op import Call, In, Op, Out, onnx
 from cynfer.ops.strides import elements
 
 
-@dataclass(frozen=True)
 class LayerNorm(Op):
     """Over all axes from `axis` on: y = scale (x - mean) / sqrt(variance + epsilon) + bias.
 
@@ -84,7 +82,6 @@ def rms_normalization(b, x, scale, *, axis=-1, epsilon=1e-5, stash_type=1):
     return b.emit(LayerNorm(axis, *single(epsilon), rms=True), x, scale)
 
 
-@dataclass(frozen=True)
 class GroupNorm(Op):
     """Channels in groups, mean and variance over each group of each example. Inputs x, scale, bias.
 
@@ -154,7 +151,6 @@ def group_normalization(b, x, scale, bias, *, num_groups, epsilon=1e-5, stash_ty
     return b.emit(GroupNorm(_groups(num_groups), *single(epsilon)), x, scale, bias)
 
 
-@dataclass(frozen=True)
 class LRN(Op):
     """x / (bias + alpha / size * sum of x² over `size` channels around) ^ beta."""
 
@@ -199,7 +195,6 @@ def lrn(b, x, *, size, alpha=1e-4, beta=0.75, bias=1.0):
     return b.emit(LRN(size, *single(alpha, beta, bias)), x)
 
 
-@dataclass(frozen=True)
 class LpNorm(Op):
     """x divided by its L1 or L2 norm along an axis; 0 where that is 0."""
 
@@ -232,7 +227,6 @@ def lp_normalization(b, x, *, axis=-1, p=2):
     return b.emit(LpNorm(axis, p), x)
 
 
-@dataclass(frozen=True)
 class MeanVariance(Op):
     """(x - mean) / (deviation + 1e-9), both over `axes`."""
 

@@ -1,8 +1,8 @@
 """What an operator is: facts, a native or a NumPy way to run, and how ONNX nodes become one.
 
-Adding an operator: a frozen dataclass derived from `Op` in a file of this folder, and one function per ONNX version
-under `@onnx(name, since=version)`, whose parameters are the inputs (positional) and the attributes (keyword-only, with
-ONNX's defaults). There is no list to edit: the modules of this folder are imported together.
+Adding an operator: a class derived from `Op` (a frozen record) in a file of this folder, and one function per ONNX
+version under `@onnx(name, since=version)`, whose parameters are the inputs (positional) and the attributes
+(keyword-only, with ONNX's defaults). There is no list to edit: the modules of this folder are imported together.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from cynfer.ops.dim import Dim
 from cynfer.ops.dtypes import STRING
 from cynfer.ops.errors import CynferError, KernelError, ModelError
 from cynfer.ops.fact import Fact, UnknownRank, needed
+from cynfer.ops.record import Record
 
 #: Integer tensors up to this many elements carry their content through shape arithmetic.
 SMALL = 1024
@@ -64,11 +65,11 @@ class Call:
     work: float = 1e9
 
 
-@dataclass(frozen=True)
-class Op:
+class Op(Record):
     """An operator of the lowered graph, attributes already in their final form.
 
-    Derive a frozen dataclass. Override `shapes` (and `dtypes` where an output's type is not the first input's), and
+    Derive a class whose annotated names are its attributes. Override `shapes` (and `dtypes` where an output's type is
+    not the first input's), and
     `native`, `python` or both. Raise ModelError for attributes or shapes that the operator does not allow: here, not
     while running. The graph adds the node's name.
     """

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
@@ -13,7 +12,6 @@ from cynfer.ops.fact import Fact
 from cynfer.ops.op import Op, onnx
 
 
-@dataclass(frozen=True)
 class Optional(Op):
     """The input as an optional, or an empty optional of the type `elem`."""
 
@@ -39,7 +37,6 @@ def optional(b, x=None, *, type=None):
     return b.emit(Optional(), x)
 
 
-@dataclass(frozen=True)
 class OptionalHasElement(Op):
     """Whether a value is there; what is not an optional always is."""
 
@@ -58,7 +55,6 @@ def optional_has_element(b, x=None):
     return b.const(False, dtypes.BOOL) if x is None else b.emit(OptionalHasElement(), x)
 
 
-@dataclass(frozen=True)
 class OptionalGetElement(Op):
     """The value of an optional; what is not an optional itself."""
 

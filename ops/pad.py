@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
@@ -38,7 +37,6 @@ def index_table(size: int, before: int, after: int, mode: str) -> np.ndarray:
     return at + low
 
 
-@dataclass(frozen=True)
 class Pad(Op):
     """x with elements before and after along axes; inputs x, pads (befores, then afters), value, axes."""
 
@@ -161,7 +159,6 @@ def pad(b, x, pads, constant_value=None, axes=None, *, mode="constant"):
     return b.emit(Pad(mode), x, *rest)
 
 
-@dataclass(frozen=True)
 class CenterCropPad(Op):
     """x cut or padded with zeros around its middle, to sizes given as a tensor, along some axes."""
 

@@ -6,8 +6,6 @@ spatial axes. A NaN in a window gives NaN; the average of a window of padding al
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from cynfer.ops.dtypes import FLOAT, INT64, prefix
@@ -17,7 +15,6 @@ from cynfer.ops.op import Call, In, Op, Out, onnx
 from cynfer.ops.window import Window
 
 
-@dataclass(frozen=True)
 class Pool(Op):
     """kind: "max", "average" or "lp". option: count padding (average); p: the norm (lp).
 
@@ -81,7 +78,6 @@ class Pool(Op):
         return {"max": "MaxPool", "average": "AveragePool", "lp": "LpPool"}[self.kind]
 
 
-@dataclass(frozen=True)
 class GlobalPool(Op):
     """One value for each channel of each image. kind: "max", "average" or "lp" (the p-norm)."""
 

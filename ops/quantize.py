@@ -5,7 +5,6 @@ Quotients are rounded to even and saturate; NaN becomes the zero point.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from math import prod
 
 import numpy as np
@@ -24,7 +23,6 @@ from cynfer.ops.reduce import Reduce
 _UINT8 = np.dtype(np.uint8)
 
 
-@dataclass(frozen=True)
 class Scaled(Op):
     """What quantising and its inverse share: a scale and a zero point for all, per index of an axis, or per block."""
 
@@ -76,7 +74,6 @@ class Scaled(Op):
         return v.reshape([-1 if i == axis_of(self.axis, len(shape)) else 1 for i in range(len(shape))])
 
 
-@dataclass(frozen=True)
 class Quantize(Scaled):
     """saturate(round(x / scale) + zero point). precision: the type of the division."""
 
@@ -104,7 +101,6 @@ class Quantize(Scaled):
         return np.clip(rounded, *integer_range(self.to)).astype(wide(self.to)).astype(self.to)
 
 
-@dataclass(frozen=True)
 class Dequantize(Scaled):
     """(x - zero point) * scale, computed in the output's type or float32."""
 

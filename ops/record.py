@@ -23,14 +23,17 @@ _MISSING = object()
 class Record:
     """Base of classes whose annotated names are fields, in order, with what they are set to as defaults.
 
-    Instances cannot be changed; two of one class with equal fields are equal. ClassVar annotations are no fields.
+    Instances cannot be changed; two of one class with equal fields are equal, unless the class says eq=False (its
+    fields are arrays or graphs, say). ClassVar annotations are no fields.
     """
 
     _fields: tuple[str, ...] = ()
     _defaults: dict[str, Any] = {}  # noqa: RUF012
 
-    def __init_subclass__(cls, **options):
-        super().__init_subclass__(**options)
+    def __init_subclass__(cls, eq: bool = True):
+        super().__init_subclass__()
+        if not eq:
+            cls.__eq__, cls.__hash__ = object.__eq__, object.__hash__  # type: ignore[method-assign]
         names = dict.fromkeys(cls._fields)
         defaults = dict(cls._defaults)
         for name, kind in inspect.get_annotations(cls).items():

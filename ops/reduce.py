@@ -7,7 +7,6 @@ Over nothing a sum is 0, a product 1, a largest or smallest value the identity (
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from math import prod
 
 import numpy as np
@@ -25,7 +24,6 @@ from cynfer.ops.shape import Squeeze
 from cynfer.ops.strides import elements
 
 
-@dataclass(frozen=True)
 class Reduce(Op):
     """kind: a key of NUMPY. axes: None for all, or for those that input 1 holds; noop: none where it holds none."""
 
@@ -216,7 +214,6 @@ for _name, _kind, _since in (
     _register(_name, _kind, _since)
 
 
-@dataclass(frozen=True)
 class ArgExtreme(Op):
     """Position of the largest (or smallest) along an axis: the first, or with `last` the last of equal ones."""
 
@@ -267,7 +264,6 @@ _register_arg("ArgMax", "max")
 _register_arg("ArgMin", "min")
 
 
-@dataclass(frozen=True)
 class Cumulative(Op):
     """Running sums (or products) along the axis that input 1 holds."""
 

@@ -6,7 +6,6 @@ import re
 import sys
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
@@ -153,7 +152,6 @@ def _holds(kind, lines: bool, text: str, at: int) -> bool:
 automaton = lru_cache(maxsize=64)(Automaton)
 
 
-@dataclass(frozen=True)
 class RegexFullMatch(Op):
     """True where the whole string fits the pattern; character classes know ASCII only, as in RE2."""
 

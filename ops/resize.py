@@ -43,7 +43,6 @@ class Taps:
     outside: np.ndarray | None = None
 
 
-@dataclass(frozen=True)
 class Resize(Op):
     """x at other sizes; inputs x, roi, scales, sizes as in ONNX, of which scales or sizes is given."""
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from cynfer.ops.axes import check_indices
@@ -34,7 +32,6 @@ def _images(index: np.ndarray, images: int) -> np.ndarray:
     return index
 
 
-@dataclass(frozen=True)
 class RoiAlign(Op):
     """Means (or maxima) of bilinear samples in each bin. samples: an axis of a bin; 0: about one for each pixel.
 
@@ -137,7 +134,6 @@ def roi_align_10(b, x, rois, batch_indices, *, mode="avg", output_height=1, outp
                      spatial_scale=spatial_scale)
 
 
-@dataclass(frozen=True)
 class MaxRoiPool(Op):
     """Maxima over the bins of regions (image, x1, y1, x2, y2), whose corners are rounded to pixels; 0 over none."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
@@ -15,7 +14,6 @@ from cynfer.ops.errors import ModelError
 from cynfer.ops.op import Call, In, Op, Out, onnx
 
 
-@dataclass(frozen=True)
 class NonZero(Op):
     """The coordinates of the elements that are not zero, one column each, in row-major order."""
 
@@ -38,7 +36,6 @@ def non_zero(b, x):
     return b.emit(NonZero(), x)
 
 
-@dataclass(frozen=True)
 class TopK(Op):
     """The k largest (or smallest) elements along an axis and their indices; NaN is the largest, ties in order."""
 
@@ -99,7 +96,6 @@ def top_k(b, x, k, *, axis=-1, largest=1, sorted=1):
     return b.emit(TopK(axis, bool(largest)), x, k)
 
 
-@dataclass(frozen=True)
 class Unique(Op):
     """The different elements (or slices along an axis), where each is first, which each is, and how often.
 
@@ -147,7 +143,6 @@ def unique(b, x, *, axis=None, sorted=1):
     return b.emit(Unique(axis, bool(sorted)), x)
 
 
-@dataclass(frozen=True)
 class NonMaxSuppression(Op):
     """Boxes by falling score, less those that overlap a chosen one too much: rows of batch, class, box.
 

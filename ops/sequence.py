@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
@@ -50,7 +49,6 @@ def _place(position: np.ndarray, n: int, more: int = 0) -> int:
     return at + n if at < 0 else at
 
 
-@dataclass(frozen=True)
 class SequenceConstruct(Op):
     """A sequence of the inputs."""
 
@@ -70,7 +68,6 @@ def sequence_construct(b, first, *others):
     return b.emit(SequenceConstruct(), first, *others)
 
 
-@dataclass(frozen=True)
 class SequenceEmpty(Op):
     """A sequence without elements."""
 
@@ -92,7 +89,6 @@ def sequence_empty(b, *, dtype=1):
         raise UnsupportedError(f"dtype is {dtype}; known are 1 to 28") from None
 
 
-@dataclass(frozen=True)
 class SequenceInsert(Op):
     """The sequence with a tensor put before a position, or at its end."""
 
@@ -114,7 +110,6 @@ def sequence_insert(b, input_sequence, tensor, position=None):
     return b.emit(SequenceInsert(), input_sequence, tensor, position)
 
 
-@dataclass(frozen=True)
 class SequenceErase(Op):
     """The sequence less the element at a position, or less the last one."""
 
@@ -135,7 +130,6 @@ def sequence_erase(b, input_sequence, position=None):
     return b.emit(SequenceErase(), input_sequence, position)
 
 
-@dataclass(frozen=True)
 class SequenceAt(Op):
     """The element at a position."""
 
@@ -155,7 +149,6 @@ def sequence_at(b, input_sequence, position):
     return b.emit(SequenceAt(), input_sequence, position)
 
 
-@dataclass(frozen=True)
 class SequenceLength(Op):
     """How many elements there are."""
 
@@ -175,7 +168,6 @@ def sequence_length(b, input_sequence):
     return b.emit(SequenceLength(), input_sequence)
 
 
-@dataclass(frozen=True)
 class SplitToSequence(Op):
     """Parts of x along an axis: of the size or sizes that the second input gives, else one slice after another.
 
@@ -224,7 +216,6 @@ def split_to_sequence(b, x, split=None, *, axis=0, keepdims=1):
     return b.emit(SplitToSequence(axis, bool(keepdims)), x, split)
 
 
-@dataclass(frozen=True)
 class ConcatFromSequence(Op):
     """The elements joined along an axis, a new one if asked for."""
 

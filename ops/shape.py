@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
@@ -16,7 +15,6 @@ from cynfer.ops.fact import Fact, UnknownRank, symbolic
 from cynfer.ops.op import Call, Op, Out, onnx
 
 
-@dataclass(frozen=True)
 class Reshape(Op):
     """The bytes of x under a shape given as a tensor: -1 stands for what is left, 0 for x's own dimension."""
 
@@ -77,7 +75,6 @@ def reshape(b, x, shape, *, allowzero=0):
     return b.emit(Reshape(bool(allowzero)), x, shape)
 
 
-@dataclass(frozen=True)
 class Flatten(Op):
     """Two dimensions: those before an axis, and the rest."""
 
@@ -105,7 +102,6 @@ def flatten(b, x, *, axis=1):
     return b.emit(Flatten(axis), x)
 
 
-@dataclass(frozen=True)
 class Squeeze(Op):
     """Drops dimensions of size 1: those named by the second input, or all."""
 
@@ -150,7 +146,6 @@ def squeeze(b, x, axes=None):
     return b.emit(Squeeze(), x, *([] if axes is None else [axes]))
 
 
-@dataclass(frozen=True)
 class Unsqueeze(Op):
     """Inserts dimensions of size 1 where the second input says, counted in the output."""
 
@@ -195,7 +190,6 @@ def identity(b, x):
     return x
 
 
-@dataclass(frozen=True)
 class Shape(Op):
     """The shape of x, or its dimensions start to end; known before anything runs."""
 
@@ -218,7 +212,6 @@ def shape_(b, x, *, start=0, end=None):
     return b.emit(Shape(start, end), x)
 
 
-@dataclass(frozen=True)
 class Size(Op):
     """The number of elements of x."""
 
@@ -245,7 +238,6 @@ def constant(b, *, value=None, sparse_value=None, value_int=None, value_ints=Non
     return b.const(*given[0])
 
 
-@dataclass(frozen=True)
 class ConstantOfShape(Op):
     """A tensor of the shape that the input lists, filled with one value (`item`: its bytes)."""
 
@@ -295,7 +287,6 @@ def constant_of_shape(b, shape, *, value=None):
     return b.emit(ConstantOfShape(value.dtype, value.tobytes()), shape)
 
 
-@dataclass(frozen=True)
 class Range(Op):
     """start, start + delta, … up to but without limit."""
 
@@ -348,7 +339,6 @@ def range_(b, start, limit, delta, *, stash_type=1):
     return b.emit(Range(), start, limit, delta)
 
 
-@dataclass(frozen=True)
 class EyeLike(Op):
     """Ones on diagonal k, zeros elsewhere, in the shape of x."""
 

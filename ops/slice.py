@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
@@ -16,7 +15,6 @@ from cynfer.ops.move import blocks_of, copy_call, movable
 from cynfer.ops.op import Op, onnx
 
 
-@dataclass(frozen=True)
 class Slice(Op):
     """x from starts to ends by steps along axes, as Python slices count (inputs: x, starts, ends, axes, steps)."""
 
@@ -114,7 +112,6 @@ def slice_(b, x, starts, ends, axes=None, steps=None):
     return b.emit(Slice(), x, *rest)
 
 
-@dataclass(frozen=True)
 class Expand(Op):
     """x repeated along axes of 1 to a shape given as a tensor, by ONNX's broadcasting."""
 
@@ -163,7 +160,6 @@ def expand(b, x, shape):
     return b.emit(Expand(), x, shape)
 
 
-@dataclass(frozen=True)
 class Tile(Op):
     """x repeated along each axis as often as the second input says."""
 

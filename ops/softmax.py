@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from math import prod
 
 import numpy as np
@@ -20,7 +19,6 @@ from cynfer.ops.reduce import Reduce
 SHORT = 16
 
 
-@dataclass(frozen=True)
 class Softmax(Op):
     """kind: "softmax", "log_softmax" or "hardmax". flat: over all axes from `axis` on together, as before opset 13."""
 
@@ -76,7 +74,6 @@ def _in_steps(b, kind: str, x, axis: int):
     return b.emit(Binary("div"), e, total)
 
 
-@dataclass(frozen=True)
 class ShortSum(Op):
     """The sum of a few numbers along an axis, rounded after every addition; of many that would lose all accuracy."""
 

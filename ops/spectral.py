@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
@@ -32,7 +31,6 @@ def _pairs(z: np.ndarray, dtype: np.dtype) -> np.ndarray:
     return np.stack([z.real, z.imag], -1).astype(dtype)
 
 
-@dataclass(frozen=True)
 class DFT(Op):
     """The discrete Fourier transform along an axis of [..., 1 or 2] (real, or real and imaginary).
 
@@ -100,7 +98,6 @@ def dft(b, x, dft_length=None, axis=None, *, inverse=0, onesided=0):
     return b.emit(DFT(-2, bool(inverse), bool(onesided)), x, dft_length, axis)
 
 
-@dataclass(frozen=True)
 class STFT(Op):
     """Transforms of frames of the signal [batch, length(, 1 or 2)], a window over each."""
 
@@ -155,7 +152,6 @@ def stft(b, signal, frame_step, window=None, frame_length=None, *, onesided=1):
     return b.emit(STFT(bool(onesided) and not imaginary), signal, frame_step, window, frame_length)
 
 
-@dataclass(frozen=True)
 class MelWeightMatrix(Op):
     """[frequencies, bands] of triangles, evenly spaced on the mel scale. All inputs are scalars."""
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 from cynfer.ops import dtypes
@@ -10,7 +9,6 @@ from cynfer.ops.errors import ModelError
 from cynfer.ops.op import Call, In, Op, Out
 
 
-@dataclass(frozen=True)
 class Assign(Op):
     """Writes the second input into the state that the first one is, and gives the state on."""
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
@@ -26,7 +25,6 @@ def _map(function, x: np.ndarray) -> np.ndarray:
     return y.reshape(x.shape)
 
 
-@dataclass(frozen=True)
 class StringConcat(Op):
     """x + y, broadcast."""
 
@@ -45,7 +43,6 @@ def string_concat(b, x, y):
     return b.emit(StringConcat(), x, y)
 
 
-@dataclass(frozen=True)
 class StringSplit(Op):
     """The parts of every string along a new last axis, filled up with "", and how many there are.
 
@@ -82,7 +79,6 @@ def string_split(b, x, *, delimiter=None, maxsplit=None):
     return b.emit(StringSplit(delimiter, maxsplit), x)
 
 
-@dataclass(frozen=True)
 class StringNormalizer(Op):
     """Drops stop words, then changes the case; [C] or [1, C]. Nothing left makes one empty string."""
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
@@ -12,7 +11,6 @@ from cynfer.ops.errors import ModelError, show
 from cynfer.ops.op import Op, onnx
 
 
-@dataclass(frozen=True)
 class TfIdfVectorizer(Op):
     """How often each n-gram of the pool stands in each row, tokens up to `skips` apart left out between.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from math import prod
 from typing import ClassVar
 
@@ -18,7 +17,6 @@ from cynfer.ops.op import Op, onnx
 from cynfer.ops.window import Window
 
 
-@dataclass(frozen=True)
 class Col2Im(Op):
     """Blocks [N, C * block, positions] added into images [N, C, image]. Inputs 1 and 2: image and block shape."""
 
@@ -77,7 +75,6 @@ def col2im(b, x, image_shape, block_shape, *, dilations=(), pads=(), strides=())
     return b.emit(Col2Im(tuple(strides), tuple(pads), tuple(dilations)), x, image_shape, block_shape)
 
 
-@dataclass(frozen=True)
 class MaxUnpool(Op):
     """Values put where the indices (flat, in a tensor of the inferred size) say, zeros elsewhere.
 
