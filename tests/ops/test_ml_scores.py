@@ -40,12 +40,11 @@ def test_single_scores():
     np.testing.assert_allclose(got, 1 / (1 + np.exp(-y)), 1e-5)
 
 
-@pytest.mark.parametrize("post", POST)
 @pytest.mark.parametrize("names", ["classlabels_ints", "classlabels_strings"])
-@pytest.mark.parametrize("rows, count", [(1, 2), (2, 2), (3, 3)])
-def test_classifier(post, names, rows, count):
-    if post == "PROBIT" and rows == 1:
-        pytest.skip("onnxruntime mixes up the columns")
+@pytest.mark.parametrize("rows, count, post", [
+    (rows, count, post) for rows, count in ((1, 2), (2, 2), (3, 3)) for post in POST
+    if not (rows == 1 and post == "PROBIT")])  # there onnxruntime mixes up the columns
+def test_classifier(names, rows, count, post):
     labels = [5, 7, 6][:count]
     against_onnxruntime("LinearClassifier", X, outputs=2, coefficients=weights(3 * rows, -0.1), post_transform=post,
                         intercepts=[0.5] * rows, rtol=tolerance(post),
