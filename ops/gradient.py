@@ -77,11 +77,12 @@ _UNARY = {
 
 def _gradients(t: _Walk, made, g):
     """The gradients of a node's inputs."""
-    op, (x, *others), y = made.op, made.inputs, made.outputs[0]
+    op, inputs, y = made.op, made.inputs, made.outputs[0]
     if isinstance(op, Binary) and op.kernel in _BINARY:
-        return [t.back(d, v) for d, v in zip(_BINARY[op.kernel](t, g, x, *others, y), made.inputs, strict=True)]
+        parts = _BINARY[op.kernel](t, g, inputs[0], inputs[1], y)
+        return [t.back(d, v) for d, v in zip(parts, inputs, strict=True)]
     if isinstance(op, Unary) and op.kernel in _UNARY:
-        return [_UNARY[op.kernel](t, g, x, y)]
+        return [_UNARY[op.kernel](t, g, inputs[0], y)]
     raise UnsupportedError(f"Gradient: operator {op.title} ({made.origin}) has no gradient here; those of "
                            f"{', '.join([*_BINARY, *_UNARY])} are known")
 
