@@ -60,7 +60,10 @@ class CynferBackend(Backend):
     def run_node(cls, node: onnx.NodeProto, inputs: Any, device: str = "CPU",
                  outputs_info: Sequence[tuple[np.dtype, tuple[int, ...]]] | None = None,
                  **kwargs: Any) -> tuple[Any, ...]:
-        """The outputs of one node for its inputs that are not ''; opset_version: default the newest onnx knows."""
+        """The outputs of one node for its inputs that are not ''; a list of arrays is a sequence.
+
+        opset_version: default the newest onnx knows.
+        """
         from cynfer.ops import dtypes
 
         version = kwargs.pop("opset_version", None) or onnx.defs.onnx_opset_version()
@@ -70,12 +73,17 @@ class CynferBackend(Backend):
         names = list(dict.fromkeys(n for n in node.input if n))
         if isinstance(inputs, dict):
             names, inputs = list(inputs), list(inputs.values())
-        arrays = [np.asarray(x) for x in (inputs if isinstance(inputs, (list, tuple)) else [inputs])]
+        given = inputs if isinstance(inputs, (list, tuple)) else [inputs]
+        arrays = [x if _is_sequence(x) else np.asarray(x) for x in given]
         if len(arrays) != len(names):
             raise InputError(f"got {len(arrays)} inputs, the node has {len(names)}: {', '.join(names)}")
-        infos = [onnx.helper.make_tensor_value_info(
-            n, onnx.TensorProto.STRING if a.dtype.kind in "OUS" else dtypes.to_onnx(a.dtype), a.shape)
-            for n, a in zip(names, arrays, strict=True)]
+
+        def code(a: np.ndarray) -> int:
+            return onnx.TensorProto.STRING if a.dtype.kind in "OUS" else dtypes.to_onnx(a.dtype)
+
+        infos = [onnx.helper.make_tensor_sequence_value_info(n, code(a[0]), None) if isinstance(a, list)
+                 else onnx.helper.make_tensor_value_info(n, code(a), a.shape)
+                 for n, a in zip(names, arrays, strict=True)]
         outputs = [onnx.ValueInfoProto(name=n) for n in node.output if n]
         graph = onnx.helper.make_graph([node], node.name or node.op_type, infos, outputs)
         return cls.run_model(onnx.helper.make_model(graph, opset_imports=opsets), arrays, device, **kwargs)
@@ -84,6 +92,10 @@ class CynferBackend(Backend):
     def supports_device(cls, device: str) -> bool:
         """True for "CPU" and "CPU:0"."""
         return device.split(":")[0] == "CPU"
+
+
+def _is_sequence(x: Any) -> bool:
+    return isinstance(x, list) and bool(x) and all(isinstance(e, np.ndarray) for e in x)
 
 
 is_compatible = CynferBackend.is_compatible

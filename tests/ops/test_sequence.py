@@ -177,3 +177,11 @@ def test_map_over_built_sequences():
     got, = run([node("SplitToSequence", "x", "s"), node("SequenceConstruct", "x x x", "t"),
                 node("SequenceMap", "s t", "y", body=body)], {"x": X}, ["y"])
     np.testing.assert_array_equal(np.stack(got), X[:, None] + X)
+
+
+def test_backend_interface():
+    from cynfer import backend
+
+    got, = backend.run_node(node("SequenceInsert", "s t", "y"), [[X, X + 1], X + 2])
+    assert [float(g[0, 0]) for g in got] == [0, 1, 2]
+    assert backend.run_node(node("SequenceLength", "s", "y"), {"s": [X, X]})[0] == 2
