@@ -6,21 +6,21 @@ ONNX: versions 1, 3 (GRU), 7, 14, 22. Half types are computed in float32.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import NamedTuple
+from dataclasses import dataclass, replace
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 
 from cynfer.ops.cast import Cast
 from cynfer.ops.dim import Dim
-from cynfer.ops.dtypes import FLOAT
+from cynfer.ops.dtypes import FLOAT, prefix
 from cynfer.ops.einsum import Fold
 from cynfer.ops.elementwise import NUMPY, sigmoid
 from cynfer.ops.errors import KernelError, ModelError, show
 from cynfer.ops.fact import Fact
 from cynfer.ops.half import HALVES
-from cynfer.ops.matmul import MatMul
-from cynfer.ops.op import Op, onnx
+from cynfer.ops.matmul import MatMul, PackB
+from cynfer.ops.op import Call, In, Op, Out, Temp, onnx
 
 DIRECTIONS = {"forward": (False,), "reverse": (True,), "bidirectional": (False, True)}
 
@@ -99,12 +99,18 @@ class Recurrent(Op):
     batch_first: bool
     after_reset: bool = False
     coupled: bool = False
+    #: The shape of R, once it is packed.
+    weight: tuple[int, ...] | None = None
+
+    weight_inputs: ClassVar[tuple[int, ...]] = (1,)
 
     @property
     def n_outputs(self) -> int:  # type: ignore[override]
         return 3 if self.kind == "lstm" else 2
 
     def shapes(self, xw, r, b=None, lens=None, h=None, c=None, p=None):
+        if self.weight is not None:
+            r = Fact(r.dtype, self.weight)
         if xw.rank != 3 or r.rank != 3:
             raise ModelError(f"X has rank {xw.rank} and R {r.rank}, both need 3")
         count, gates, hidden = len(DIRECTIONS[self.direction]), KINDS[self.kind].gates, r.dims[2]
@@ -118,6 +124,50 @@ class Recurrent(Op):
             _check(name, fact, want, self.direction)
         y = (batch, time, count, hidden) if self.batch_first else (time, count, batch, hidden)
         return [y, *[state] * (self.n_outputs - 1)]
+
+    def _pack(self, shape) -> PackB:
+        """Each gate of each direction as a matrix of its own."""
+        count, rows, hidden = shape
+        return PackB(count * rows // hidden, hidden, hidden, True)
+
+    def _kernel(self, m, dtype) -> str | None:
+        """The kernel, if it has these activations."""
+        name, relu = f"{prefix(dtype)}_recurrent", {a[0] for a in self.activations} == {"relu"}
+        usual = self.activations == choose(self.kind, len(DIRECTIONS[self.direction]), (), (), ())
+        return name if name in m and self.clip is None and (usual or (self.kind == "rnn" and relu)) else None
+
+    def packing(self, m, ins, outs):
+        r = ins[1]
+        if self.weight is not None or r.constant is None or not r.size or self._kernel(m, r.dtype) is None:
+            return None
+        return {1: self._pack(r.dims)}, replace(self, weight=tuple(r.dims))
+
+    def native(self, m, ins, outs):
+        xw, r, b, lens, h, c, p = (*ins, *[None] * 5)[:7]
+        name = self._kernel(m, xw.dtype)
+        if name is None or not outs[0].size:
+            return None
+        count, rows, hidden = shape = r.dims if self.weight is None else self.weight
+        time, batch = xw.dims[:2][::-1] if self.batch_first else xw.dims[:2]
+        calls, matrix = [], In(1)
+        if self.weight is None:
+            pack = self._pack(shape)
+            matrix = Temp(pack.shapes(r)[0][0] * xw.dtype.itemsize)
+            calls.append(pack.call(prefix(xw.dtype), In(1), matrix))
+        wide, all_rows = count * rows, count * hidden
+        strides = (wide, time * wide, all_rows, hidden, time * all_rows, hidden, all_rows) if self.batch_first else \
+            (batch * wide, wide, batch * all_rows, batch * hidden, hidden, batch * hidden, hidden)
+        option = {"rnn": self.activations[0][0] == "relu", "gru": self.after_reset, "lstm": self.coupled}[self.kind]
+        backwards = sum(1 << d for d, back in enumerate(DIRECTIONS[self.direction]) if back)
+        operands = [In(0), matrix, *(None if f is None else In(i) for i, f in enumerate((b, lens, h, c, p), 2)), Out(0),
+                    Out(1), Out(2) if self.kind == "lstm" else None]
+        n = (("rnn", "gru", "lstm").index(self.kind), time, batch, count, hidden, backwards, *strides, int(option))
+        calls.append(Call(name, operands, n, scratch=m.module("recurrent").scratch_bytes(hidden, xw.dtype.itemsize),
+                          work=time * batch * wide * hidden))
+        return calls
+
+    def cost(self, ins, outs):
+        return float(ins[0].size) * float(outs[0].dims[-1]) if ins[0].known and outs[0].known else 0.0
 
     def python(self, xw, r, b=None, lens=None, h=None, c=None, p=None):
         if self.batch_first:
