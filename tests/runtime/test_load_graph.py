@@ -140,13 +140,13 @@ def test_types_of_inputs():
         helper.make_tensor_type_proto(INT64, None)))
     proto.graph.input.append(helper.make_value_info("o", optional))
     proto.graph.input.append(helper.make_tensor_value_info("t", TensorProto.STRING, ["N", 2, None, ""]))
-    proto.graph.input.append(helper.make_tensor_value_info("odd", FLOAT, ["?3", "?3", -1]))
+    proto.graph.input.append(helper.make_tensor_value_info("odd", FLOAT, ["?a", "?a", -1]))
     x, s, o, t, odd = (v.fact for v in load(proto).graph.inputs)
     assert x.shape == (Dim.name("N"),)
     assert (s.kind, s.elem.shape, s.type_name()) == ("sequence", (Dim.name("N"), 2), "seq(tensor(float))")
     assert o.type_name() == "optional(seq(tensor(int64)))"
     assert t.shape[:2] == (Dim.name("N"), 2) and t.shape[2] != t.shape[3]
-    assert odd.shape[0] == odd.shape[1] != Dim.name("?3")
+    assert odd.shape[0] == odd.shape[1] != Dim.name("?a")
 
 
 def test_maps_of_nothing_are_refused():
