@@ -11,12 +11,12 @@ f32_recurrent, f64_recurrent:
     scratch: `scratch_bytes(hidden, element size)`.
 
 Gates are sigmoid and tanh. A unit of work is some rows of the batch in one direction, for all of time; how many rows
-follows from the batch and the directions. Sums over the state are cut in blocks of 256.
+follows from the sizes. Sums over the state are cut in blocks of 256.
 """
 from libc.stdint cimport int32_t, int64_t
 from libc.string cimport memcpy, memset
 from cynfer.ops.kernels.abi cimport Args, Ctl, cyn_fault, cyn_share, cyn_stop
-from cynfer.ops.kernels.gemm_ukr cimport real, row, tile
+from cynfer.ops.kernels.gemm_ukr cimport CYN_MR, real, row, tile
 
 cdef extern from "recurrent_ukr.h" nogil:
     void cyn_lstm_cell_f32(int64_t n, const float* x, int64_t hidden, const float* s, int64_t pitch, const float* b,
@@ -39,7 +39,8 @@ cdef extern from "recurrent_ukr.h" nogil:
                           const double* b, const double* rb, const double* old, double* h) noexcept
 
 cdef enum:
-    ROWS = 6                # of a unit; every tile takes as many
+    ROWS = 12               # of a unit, at most
+    CACHE = 512 << 10       # weights up to this size are cheap to read again for a few rows more
     DEPTH = 256
     RNN = 0
     GRU = 1
@@ -50,13 +51,17 @@ cdef enum:
 cdef inline void product(int64_t rows, int64_t cols, int64_t hidden, const real* h, const real* panel,
                          real* sums) noexcept nogil:
     """sums[rows][panel width] = h[rows][hidden] times one panel of columns."""
-    cdef int64_t k = 0, depth, width = 128 // <int64_t> sizeof(real)
+    cdef int64_t k = 0, r, depth, width = 128 // <int64_t> sizeof(real)
     while k < hidden:
         depth = min(<int64_t> DEPTH, hidden - k)
         if rows == 1:
             row(depth, h + k, panel + k * width, sums, k > 0)
         else:
-            tile(rows, cols, depth, h + k, hidden, panel + k * width, NULL, sums, k > 0)
+            r = 0
+            while r < rows:
+                tile(min(<int64_t> CYN_MR, rows - r), cols, depth, h + r * hidden + k, hidden, panel + k * width, NULL,
+                     sums + r * width, k > 0)
+                r += CYN_MR
         k += DEPTH
 
 
@@ -191,13 +196,15 @@ cdef int walk(const Args* a, Ctl* ctl, int tid, int64_t d, int64_t first, int64_
 
 cdef inline int recurrent(const Args* a, Ctl* ctl, int tid, int nt, const real* x) noexcept nogil:
     cdef const int64_t* n = a.n
-    cdef int64_t batch = n[2], rows = min(<int64_t> ROWS, (batch * n[3] + 3) // 4), parts, lo, hi, u, i, first
+    cdef int64_t batch = n[2], rows, parts, lo, hi, u, i, first
     cdef const int32_t* lengths = <const int32_t*> a.p[3]
     if lengths != NULL:
         for i in range(batch):
             if lengths[i] < 0 or lengths[i] > n[1]:
                 cyn_fault(ctl, tid, OUT_OF_RANGE, i, lengths[i], 0, n[1])
                 return 0
+    parts = 4 if 4 * n[4] * n[4] * <int64_t> sizeof(real) <= CACHE else 2
+    rows = min(<int64_t> ROWS, (batch * n[3] + parts - 1) // parts)
     parts = (batch + rows - 1) // rows
     cyn_share(parts * n[3], tid, nt, &lo, &hi)
     for u in range(lo, hi):
