@@ -6,7 +6,6 @@ ONNX: versions 1, 3 (GRU), 7, 14, 22. Half types are computed in float32.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
 from typing import ClassVar, NamedTuple
 
 import numpy as np
@@ -21,6 +20,7 @@ from cynfer.ops.fact import Fact
 from cynfer.ops.half import HALVES
 from cynfer.ops.matmul import MatMul, PackB
 from cynfer.ops.op import Call, In, Op, Out, Temp, onnx
+from cynfer.ops.record import replace
 
 DIRECTIONS = {"forward": (False,), "reverse": (True,), "bidirectional": (False, True)}
 
@@ -85,7 +85,6 @@ def choose(kind: str, directions: int, names: Sequence[str], alphas: Sequence[fl
     return tuple((n.lower(), x, y) for n, x, y in zip(names, alpha, beta, strict=True))
 
 
-@dataclass(frozen=True)
 class Recurrent(Op):
     """The walk over time. Inputs: x W^T of all directions and gates, R, then B, lengths, h, c and P or None.
 
