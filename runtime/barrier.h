@@ -17,11 +17,13 @@ static inline void cyn_relax(void) {
 #endif
 }
 
-/* Returns 1 to go on, 0 to leave; `go` is what the last thread to arrive says. */
-static inline int cyn_barrier(Barrier *b, int nt, int go) {
-    if (nt == 1) return go;
+/* Returns 1 to go on, 0 to leave: the last thread to arrive looks at the flags, so that it sees what any other set
+ * before it arrived. */
+static inline int cyn_barrier(Barrier *b, int nt, const volatile int32_t *stop, const volatile int32_t *faulted) {
+    if (nt == 1) return !(*stop || *faulted);
     int32_t phase = __atomic_load_n(&b->phase, __ATOMIC_ACQUIRE);
     if (__atomic_add_fetch(&b->waiting, 1, __ATOMIC_ACQ_REL) == nt) {
+        int go = !(*stop || *faulted);
         b->waiting = 0;
         b->go = go;
         __atomic_store_n(&b->phase, phase + 1, __ATOMIC_SEQ_CST);

@@ -26,7 +26,7 @@ cdef extern from "omp.h" nogil:
 cdef extern from "barrier.h" nogil:
     ctypedef struct Barrier:
         int32_t waiting, phase, go, sleepers
-    int cyn_barrier(Barrier* b, int nt, int go) noexcept
+    int cyn_barrier(Barrier* b, int nt, const int32_t* stop, const int32_t* faulted) noexcept
     int cyn_watch_fork() noexcept
 
 cdef extern from "Python.h":
@@ -158,7 +158,7 @@ cdef class Workspace:
 
     cdef Code code
     cdef readonly int threads
-    cdef object error
+    cdef object error, run_of
     cdef void** pointers
     cdef Args* args
     cdef Ctl ctl
@@ -204,17 +204,21 @@ cdef class Workspace:
         if self.memory != NULL:
             munmap(self.memory, self.mapped)
 
-    def begin(self, object deadline) -> None:
-        """Starts a run; deadline: seconds of time.monotonic, or None."""
+    def begin(self, object deadline, object owner) -> None:
+        """Starts the run of `owner`; deadline: seconds of time.monotonic, or None."""
+        self.run_of = owner
+        memset(self.ctl.faults, 0, self.threads * sizeof(Fault))  # a stopped run leaves what it met
         self.ctl.stop = self.ctl.reason = self.ctl.faulted = 0
         self.ctl.deadline = 0 if deadline is None else max(1, <int64_t> (<double> deadline * 1e9))
         self.ctl.next_poll = cyn_now() + 20000000
         self.error = None
 
-    def cancel(self) -> None:
-        """Makes the run that is under way end soon with RunCancelledError; any thread may call it."""
-        self.ctl.reason = 3
-        self.ctl.stop = 1
+    def cancel(self, object owner) -> None:
+        """Makes the run of `owner` end soon with RunCancelledError; any thread may call it, even too late: the
+        workspace may serve another run by then."""
+        if self.run_of is owner:
+            self.ctl.reason = 3
+            self.ctl.stop = 1
 
     def check(self) -> None:
         """Raises if the run was cancelled or its time is over: between steps that are not native."""
@@ -255,6 +259,7 @@ cdef class Workspace:
     def end(self) -> None:
         """Lets go of the arrays of this run."""
         self.held.clear()
+        self.run_of = None
 
     def direct(self, feeds, list slots, list made, int stop) -> tuple:
         """A whole run that is one stretch: binds feeds to slots (-1: not read) and a new array to each (slot, shape,
@@ -352,7 +357,7 @@ cdef void _region(Kernel* functions, Args* args, Ctl* ctl, Barrier* barrier, dou
             at[0] = i
         if alone and i + 1 < stop and work[i + 1] < SERIAL:
             continue  # thread 0 goes on by itself
-        if not cyn_barrier(barrier, nt, not (ctl.stop or ctl.faulted)):
+        if not cyn_barrier(barrier, nt, &ctl.stop, &ctl.faulted):
             if tid == 0 and not failed:
                 at[0] = i
             return

@@ -30,6 +30,9 @@ from cynfer.runtime.plan import (
 #: Workspaces kept for the next run of a plan; more concurrent runs than this make their own.
 KEPT = 4
 
+#: Seconds from which on a timeout is none: kernels count nanoseconds in 64 bits.
+FOREVER = 1e9
+
 
 _programs: weakref.WeakSet[Program] = weakref.WeakSet()
 
@@ -52,11 +55,11 @@ class Handle:
         """Ends the run soon with RunCancelledError; any thread may call it, before the run starts too."""
         self.cancelled = True
         for workspace in list(self.workspaces):
-            workspace.cancel()
+            workspace.cancel(self)
 
     def enter(self, workspace: Workspace) -> None:
         """A segment starts; raises if the run shall not go on."""
-        workspace.begin(self.deadline)
+        workspace.begin(self.deadline, self)
         self.workspaces.append(workspace)
         if self.cancelled:
             raise RunCancelledError("the run was cancelled")
@@ -261,6 +264,6 @@ def deadline_of(timeout: float | None, limits: Limits) -> float | None:
         timeout = limits.max_seconds or None
     if timeout is None:
         return None
-    if not timeout > 0:
+    if not isinstance(timeout, (int, float, np.integer, np.floating)) or not timeout > 0:
         raise InputError(f"timeout={timeout!r}: a number of seconds above 0 is needed")
-    return time.monotonic() + timeout
+    return None if timeout > FOREVER else time.monotonic() + float(timeout)

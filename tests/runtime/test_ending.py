@@ -12,6 +12,7 @@ import pytest
 from small_models import A, B, Y, add_relu, matmuls, parse, run
 
 import cynfer
+from cynfer.runtime.executor import Code, Workspace
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +32,9 @@ def test_timeout_ends_a_long_run(long_session):
     assert time.monotonic() - began < 5
     assert isinstance(raised.value, TimeoutError)
     assert long_session.run(["r0"], LONG, timeout=600)[0].tobytes() == before.tobytes()
-    for bad in (0, -1, float("nan")):
+    for forever in (1e12, float("inf")):
+        long_session.run(["r0"], LONG, timeout=forever)
+    for bad in (0, -1, float("nan"), "5"):
         with pytest.raises(cynfer.InputError, match="timeout"):
             long_session.run(["r0"], LONG, timeout=bad)
 
@@ -122,3 +125,31 @@ def test_pickle_and_deepcopy(session, tmp_path):
         for twin in (pickle.loads(pickle.dumps(s)), copy.deepcopy(s)):
             assert type(twin) is type(s) and twin.machine.isa == s.machine.isa and twin.threads == s.threads
             assert np.array_equal(run(twin, a=A, b=B), Y)
+
+
+def test_a_cancel_that_comes_too_late_leaves_the_next_run_alone():
+    workspace = Workspace(Code([], {}, {}, 0, 0), 1)
+    first, second = object(), object()
+    workspace.begin(None, first)
+    workspace.end()
+    workspace.begin(None, second)
+    workspace.cancel(first)
+    workspace.check()
+    workspace.cancel(second)
+    with pytest.raises(cynfer.RunCancelledError):
+        workspace.check()
+
+
+def test_faults_of_a_stopped_run_are_forgotten():
+    s = cynfer.InferenceSession(parse("g (float[5] x, int64[1] i) => (float[1] y) { y = Gather(x, i) }"))
+    segment = s.program.plan([[5], [1]])
+    workspace = Workspace(segment.code, 1)
+    arrays = {"x": np.zeros(5, np.float32), "y": np.zeros(1, np.float32)}
+    for index in (99, 77):
+        workspace.begin(None, None)
+        arrays["i"] = np.array([index])
+        for value, found in segment.storage.items():
+            workspace.bind(found.slot, arrays[value.name])
+        assert workspace.run(0, segment.steps[0].stop) == 0
+        workspace.end()
+    assert "index 77" in workspace.fault()
