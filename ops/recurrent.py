@@ -144,7 +144,7 @@ class Recurrent(Op):
     def native(self, m, ins, outs):
         xw, r, b, lens, h, c, p = (*ins, *[None] * 5)[:7]
         name = self._kernel(m, xw.dtype)
-        if name is None or not outs[0].size:
+        if name is None or not outs[1].size:
             return None
         count, rows, hidden = shape = r.dims if self.weight is None else self.weight
         time, batch = xw.dims[:2][::-1] if self.batch_first else xw.dims[:2]

@@ -156,8 +156,11 @@ class Planner:
                 continue  # known already: whoever reads it gets a constant
             native = None
             if all(o is not None and o.known for o in outs) and not node.op.view:
-                with named(node.origin):
-                    native = calls(node.op.native(self.machine, ins, outs))
+                if node.op.pure and all(o is not None and o.size == 0 for o in outs):
+                    native = []  # nothing to compute
+                else:
+                    with named(node.origin):
+                        native = calls(node.op.native(self.machine, ins, outs))
             steps.append((node, native))
         outputs = set(self.graph.outputs)
         call_list: list[tuple] = []
