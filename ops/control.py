@@ -104,6 +104,8 @@ class Loop(_Bodies, eq=False):
         """Runs the body until the trip count or the condition ends it."""
         carried, outer = list(values[: self.carried]), values[self.carried:]
         shape = () if condition is None else condition.shape
+        if trips is not None and trips.size != 1:
+            raise KernelError(f"the trip count has {trips.size} elements; 1 is needed")
         trips = None if trips is None else int(trips.reshape(-1)[0])
         go, i = condition is None or _truth(condition), 0
         scans: list[list] = [[] for _ in self.results[self.carried:]]

@@ -94,6 +94,8 @@ class Convolution(Op):
         dims = self.weight_dims(w)
         if len(dims) < 3:
             raise ModelError(f"the weight has rank {len(dims)}, at least 3 is needed")
+        if len(dims) > 5:
+            raise UnsupportedError(f"the weight {list(dims)} has {len(dims) - 2} spatial axes; 1 to 3 are supported")
         kernel = dims[2:]
         if self.kernel_shape is not None and not any(isinstance(k, Dim) for k in kernel) \
                 and tuple(self.kernel_shape) != tuple(kernel):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from cynfer.ops.dtypes import FLOAT, INT64, prefix
-from cynfer.ops.errors import ModelError
+from cynfer.ops.errors import ModelError, UnsupportedError
 from cynfer.ops.half import in_float32
 from cynfer.ops.op import Call, In, Op, Out, onnx
 from cynfer.ops.window import Window
@@ -36,6 +36,8 @@ class Pool(Op):
         if x.rank < 3:
             raise ModelError(f"the input has rank {x.rank}, at least 3 is needed")
         rank, w = len(self.window.kernel), self.window
+        if rank > 3:
+            raise UnsupportedError(f"kernel_shape {list(w.kernel)} has {rank} spatial axes; 1 to 3 are supported")
         if w.pads is not None:
             for i, pad in enumerate(w.pads):
                 if pad >= w.extents[i % rank]:
@@ -87,6 +89,8 @@ class GlobalPool(Op):
     def shapes(self, x):
         if x.rank < 3:
             raise ModelError(f"the input has rank {x.rank}, at least 3 is needed")
+        if 0 in x.dims[2:] and 0 not in x.dims[:2]:
+            raise ModelError(f"the input {list(x.dims)} has no pixels; every spatial axis needs at least 1")
         return [(*x.dims[:2], *[1] * (x.rank - 2))]
 
     def blocked(self, m, ins, outs):
@@ -134,7 +138,6 @@ def average_pool(b, x, *, kernel_shape, auto_pad="NOTSET", ceil_mode=0, count_in
     """ONNX AveragePool, all versions."""
     window = Window.of(kernel_shape, strides, dilations, pads, auto_pad, ceil_mode)
     return in_float32(b, Pool("average", window, int(count_include_pad)), x)
-
 
 
 @onnx("LpPool", since=1)
