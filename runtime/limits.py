@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cache
 from pathlib import Path
+
+from cynfer.ops.errors import InputError
 
 
 @cache
@@ -44,6 +46,12 @@ class Limits:
     max_seconds: float = 0.0
     hard_links: bool = False
     plans: int = 8
+
+    def __post_init__(self):
+        for f in fields(self):
+            value, low = getattr(self, f.name), 1 if f.name == "plans" else 0
+            if not isinstance(value, (int, float) if f.name == "max_seconds" else int) or not value >= low:
+                raise InputError(f"Limits.{f.name} is {value!r}; a number of at least {low} is needed")
 
     @property
     def bytes(self) -> int:

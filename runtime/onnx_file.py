@@ -39,6 +39,9 @@ def open_model(source, limits: Limits, folder: str | os.PathLike | None = None) 
         file = _open(path)
         try:
             return _parse(file.map, file, limits, folder or os.path.dirname(os.path.abspath(os.fsdecode(path))))
+        except ModelFormatError as error:
+            file.close()
+            raise ModelFormatError(f"model file {show(path)}: {error}") from None
         except BaseException:
             file.close()
             raise
@@ -108,4 +111,6 @@ def _beginning(head: bytes) -> str:
     for start, what in _OTHERS:
         if head.startswith(start):
             return f"; it looks like {what}"
+    if head and all(32 <= c < 127 or c in b"\t\n\r" for c in head):
+        return f"; it looks like text, {show(head.decode())}"
     return f"; first bytes {head[:8].hex(' ')}"

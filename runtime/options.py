@@ -114,11 +114,15 @@ class SessionOptions:
         """The keyword arguments of Session that these options mean; raises for those that cannot be kept."""
         if self.optimized_model_filepath:
             raise UnsupportedError(f"optimized_model_filepath={str(self.optimized_model_filepath)!r}: an optimised "
-                                   "graph is not written as ONNX; cynfer.save(model, path) writes the native format")
+                                   "graph cannot be written to a file")
         if self._cancelled:
             from cynfer.ops.errors import RunCancelledError
 
             raise RunCancelledError("loading was cancelled (set_load_cancellation_flag)")
+        levels = [int(level) for level in GraphOptimizationLevel]
+        if self.graph_optimization_level not in levels:
+            raise InputError(f"graph_optimization_level={self.graph_optimization_level!r}: one of "
+                             f"{', '.join(map(str, levels))} is needed")
         return {"threads": self.intra_op_num_threads or None, "dims": self._dims, "initializers": self._initializers,
                 "optimise": self.graph_optimization_level != GraphOptimizationLevel.ORT_DISABLE_ALL}
 

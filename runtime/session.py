@@ -49,6 +49,8 @@ class Session:
                  initializers: Mapping[str, Any] | None = None, check: bool = False):
         self._arguments = {"model": model, "threads": threads, "precision": precision, "isa": isa, "limits": limits,
                            "optimise": optimise, "dims": dims, "initializers": initializers}
+        if limits is not None and not isinstance(limits, Limits):
+            raise InputError(f"limits is a {type(limits).__name__}; cynfer.Limits is expected")
         self.limits = limits or Limits()
         self.machine = Machine(isa, precision)
         self.threads = _threads(threads)

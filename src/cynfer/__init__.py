@@ -23,7 +23,7 @@ _HOMES = {
                      "UnsupportedError"), "cynfer.ops.errors"),
 }
 #: Parts that are modules of their own.
-_MODULES = ("backend", "training")
+_MODULES = ("backend",)
 
 
 def get_version_string() -> str:

@@ -46,6 +46,9 @@ def test_model_as_path_bytes_and_proto(tmp_path):
         cynfer.InferenceSession(5)
     with pytest.raises(cynfer.CynferError, match="cannot be opened"):
         cynfer.InferenceSession(tmp_path / "none.onnx")
+    path.write_text("hello\n")
+    with pytest.raises(cynfer.ModelFormatError, match=r"m\.onnx': not an ONNX model.*looks like text, 'hello"):
+        cynfer.InferenceSession(path)
 
 
 def test_descriptions(session):
@@ -153,10 +156,17 @@ def test_providers():
 
 
 @pytest.mark.parametrize(("argument", "value"), [
-    ("threads", 0.5), ("threads", -1), ("threads", "two"), ("precision", "lowest"), ("isa", "mmx")])
+    ("threads", 0.5), ("threads", -1), ("threads", "two"), ("precision", "lowest"), ("isa", "mmx"), ("limits", {})])
 def test_bad_arguments(argument, value):
     with pytest.raises(cynfer.InputError, match=argument):
         cynfer.InferenceSession(add_relu(), **{argument: value})
+
+
+@pytest.mark.parametrize(("name", "value"), [
+    ("max_bytes", -1), ("max_nodes", "5"), ("max_seconds", -3), ("max_seconds", float("nan")), ("plans", 0)])
+def test_bad_limits(name, value):
+    with pytest.raises(cynfer.InputError, match=f"Limits.{name} is {value!r}; a number of at least"):
+        cynfer.Limits(**{name: value})
 
 
 def test_session_options():
@@ -174,6 +184,10 @@ def test_session_options():
     assert np.array_equal(run(s, a=A, b=B), Y)
     with pytest.raises(AttributeError):
         options.intra_op_threads = 2
+    options.graph_optimization_level = "all"
+    with pytest.raises(cynfer.InputError, match="graph_optimization_level='all'"):
+        cynfer.InferenceSession(add_relu(), options)
+    options.graph_optimization_level = 0
     options.optimized_model_filepath = "x.onnx"
     with pytest.raises(cynfer.UnsupportedError, match="optimized_model_filepath"):
         cynfer.InferenceSession(add_relu(), options)
