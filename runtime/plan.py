@@ -154,7 +154,7 @@ class Planner:
             outs = [None if v is None else s.facts[v] for v in node.outputs]
             if node.op.pure and all(o is None or o.constant is not None for o in outs):
                 continue  # known already: whoever reads it gets a constant
-            native = None
+            native: list[Call] | None = None
             if all(o is not None and o.known for o in outs) and not node.op.view:
                 if node.op.pure and all(o is not None and o.size == 0 for o in outs):
                     native = []  # nothing to compute
