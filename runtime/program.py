@@ -176,7 +176,7 @@ class Program:
                 if len(segment.pool) < KEPT:
                     segment.pool.append(workspace)
             if segment.stop == len(nodes) and not segment.demand:
-                if start == 0:
+                if cache is self.roots:  # the plan follows from shapes alone
                     self._shorten(segment, feeds)
                 return self._outputs(segment, left, feeds)
             env = left

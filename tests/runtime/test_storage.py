@@ -106,6 +106,15 @@ def test_reshape_to_a_computed_shape(optimise):
     assert session.run(None, {"x": draw(4, 6), "shape": np.array([1, 12])})[0].shape == (2, 12)
 
 
+def test_content_that_the_first_node_needs_is_read_in_every_run(optimise):
+    session = Session(model([node("Expand", "x shape", "y"), node("Add", "y y", "z")],
+                            {"x": (np.float32, [1, 3]), "shape": (np.int64, [2])}, ["y", "z"]), optimise=optimise)
+    x = draw(1, 3)
+    for rows in (4, 1, 2, 4):
+        y, z = session.run(None, {"x": x, "shape": np.array([rows, 3])})
+        assert y.shape == z.shape == (rows, 3) and np.array_equal(z, 2 * y)
+
+
 def test_a_view_that_leaves_and_a_view_that_is_fed(optimise):
     nodes = [node("Relu", "x", "r"), node("Reshape", "r flat", "v"), node("NonZero", "v", "at"),
              node("Add", "v v", "z"), node("Unsqueeze", "x zero", "u")]
