@@ -36,7 +36,7 @@ class Col2Im(Op):
             return [(x.dims[0], *(Dim.unknown() for _ in range(n + 1)))]
         if taps is None:
             return [(x.dims[0], Dim.unknown(), *sizes)]
-        if len(sizes) != len(taps) or min(sizes) < 1:
+        if len(sizes) != len(taps) or min(sizes, default=0) < 1:
             raise ModelError(f"image_shape is {sizes}, block_shape {taps}: both need as many numbers, from 1 on")
         positions = self._window(taps).output(sizes)
         rows, count = x.dims[1:]
