@@ -64,8 +64,9 @@ class InferenceSession(Session):
 
     model: path, bytes or onnx.ModelProto. sess_options: SessionOptions. providers: other providers than
     CPUExecutionProvider are accepted with a warning. threads: how many (default: all this process may use; overrides
-    sess_options). precision: "highest", "high" or "medium" float32 products. isa: a weaker instruction set than the
-    machine's. limits: budgets. check: run once with passes off and compare.
+    sess_options). precision: "highest", "high" or "medium", the least that float32 products may have; all three compute
+    "highest" so far. isa: a weaker instruction set than the machine's. limits: budgets. check: run once with passes
+    off and compare.
     """
 
     def __init__(self, model, sess_options: SessionOptions | None = None, providers: Sequence | None = None,

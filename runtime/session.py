@@ -36,7 +36,7 @@ class Session:
     """Loads a model and runs it; what every face (InferenceSession, backend, command) stands on.
 
     model: path, bytes or ModelProto. threads: how many (default: all this process may use). precision, isa: see
-    Machine. optimise: False runs the graph without passes. dims: {dimension name or denotation: size} to fix.
+    InferenceSession. optimise: False runs the graph without passes. dims: {dimension name or denotation: size} to fix.
     initializers: {name: array} to use instead of the model's. check: run once with passes off on seeded random inputs
     and compare; raises CynferError if the answers differ.
 

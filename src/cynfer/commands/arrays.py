@@ -158,7 +158,7 @@ def load_picture(path: str):
     try:
         from PIL import Image
     except ImportError as error:
-        raise FileProblem(f"{path}: reading pictures needs Pillow: pip install 'cynfer[vision]'") from error
+        raise FileProblem(f"{path}: reading pictures needs Pillow: pip install pillow") from error
     with reading(path), warnings.catch_warnings():
         warnings.simplefilter("error", Image.DecompressionBombWarning)
         _plain(path).close()

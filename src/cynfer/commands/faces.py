@@ -103,7 +103,7 @@ def demo(arguments: argparse.Namespace) -> int:
     try:
         from PIL import ImageDraw
     except ImportError as error:
-        raise FileProblem("the faces demo reads and writes pictures: pip install 'cynfer[vision]' (Pillow)") from error
+        raise FileProblem("the faces demo reads and writes pictures: pip install pillow") from error
 
     def fetch(name: str) -> str:
         return str(zoo.fetch(name, arguments.cache, lambda text: print(clean(text, 500), file=sys.stderr)))

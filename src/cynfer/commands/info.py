@@ -114,7 +114,7 @@ def show(found: dict) -> None:
             for a in found[title]])
         say()
     opsets = ", ".join(f"{clean(d)} {v}" for d, v in found["opsets"].items())
-    say(f"opsets {opsets}; IR {found['ir_version']}; made by {clean(found['producer']) or 'nobody who says so'}")
+    say(f"opsets {opsets}; IR {found['ir_version']}; producer {clean(found['producer']) or 'not named'}")
     for key, text in found["metadata"].items():
         say(f"  {clean(key)}: {clean(text)}")
     say()
@@ -134,7 +134,7 @@ def show(found: dict) -> None:
         return
     shapes = ", ".join(f"{clean(n)} {'x'.join(map(str, s)) or 'scalar'}" for n, s in plan["shapes"].items())
     say(f"for {shapes}{'' if plan['complete'] else ', as far as shapes do not depend on data'}:")
-    say(f"  multiply-adds {plan['multiply_adds'] / 1e6:,.1f} million; {plan['kernel_calls']} kernel calls in "
-        f"{plan['stretches']} stretches, {plan['numpy_steps']} NumPy steps")
+    say(f"  multiply-adds {plan['multiply_adds'] / 1e6:,.1f} million; kernel calls {plan['kernel_calls']}, in "
+        f"native stretches {plan['stretches']}; NumPy steps {plan['numpy_steps']}")
     say(f"  arena {megabytes(plan['arena_bytes'])}, scratch {megabytes(plan['scratch_bytes'])} a thread, "
         f"outputs {megabytes(plan['output_bytes'])}")

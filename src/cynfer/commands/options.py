@@ -44,7 +44,8 @@ def add_session(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--threads", type=number(1, 1024), metavar="N", help="default: all that this process may use")
     group.add_argument("--isa", choices=list(ISAS), help="use no stronger instruction set than this")
     group.add_argument("--precision", choices=["highest", "high", "medium"], default="highest",
-                       help="of float32 products (default: highest)")
+                       help="the least that float32 products may have (default: highest, which is what all "
+                            "three compute so far)")
     group.add_argument("--no-passes", action="store_true", help="run the graph as it is")
 
 
