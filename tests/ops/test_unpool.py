@@ -31,9 +31,9 @@ def test_col2im_adds_blocks(dtype):
 def test_col2im_errors():
     x = np.ones((1, 4, 4), np.float32)
     for image, block, message in (([3, 3], [3, 1], "4 rows"), ([4, 4], [2, 2], "4 positions"), ([3, 3], [2], "both"),
-                                  ([1, 1], [2, 2], "reaches over")):
+                                  ([], [], "both"), ([1, 1], [2, 2], "reaches over")):
         with pytest.raises(ModelError, match=message):
-            run("Col2Im", x, np.array(image), np.array(block), opset=18)
+            run("Col2Im", x, np.array(image, np.int64), np.array(block, np.int64), opset=18)
 
 
 def test_max_unpool_inverts_max_pool():
