@@ -112,5 +112,5 @@ def _beginning(head: bytes) -> str:
         if head.startswith(start):
             return f"; it looks like {what}"
     if head and all(32 <= c < 127 or c in b"\t\n\r" for c in head):
-        return f"; it looks like text, {show(head.decode())}"
+        return f"; it looks like text, {show(head[:8].decode())}"
     return f"; first bytes {head[:8].hex(' ')}"

@@ -96,6 +96,8 @@ class SessionOptions:
 
     def add_external_initializers(self, names: Sequence[str], values: Sequence[Any]) -> None:
         """Uses these values for the initializers of these names."""
+        if len(names) != len(values):
+            raise InputError(f"{len(names)} names of initializers, but {len(values)} values")
         self._initializers.update(zip(names, values, strict=True))
 
     def set_load_cancellation_flag(self, cancelled: bool) -> None:
@@ -225,8 +227,8 @@ def set_global_thread_pool_sizes(intra: int, inter: int = 0) -> None:
     """Sets how many threads all concurrent runs of the process share; inter is accepted."""
     from cynfer.runtime import executor, threads
 
-    if intra < 0:
-        raise InputError(f"thread pool size {intra}: at least 0 is needed")
+    if not isinstance(intra, int) or intra < 0:
+        raise InputError(f"thread pool size {intra!r}: a number of at least 0 is needed")
     executor.set_budget(intra or threads.default().count)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import operator
 from collections.abc import Sequence
 from typing import Any
 
@@ -41,7 +42,7 @@ class OrtValue:
                                      device_id: int = 0, vendor_id: int = -1, memory_info: Any = None) -> OrtValue:
         """A value of that shape, filled with zeros."""
         _check_device(device_type, device_id)
-        return cls(np.zeros(tuple(shape), _dtype(element_type)))
+        return cls(np.zeros(_shape(shape), _dtype(element_type)))
 
     @classmethod
     def from_dlpack(cls, data: Any, /) -> OrtValue:
@@ -223,9 +224,19 @@ def _dtype(element_type: Any) -> np.dtype:
         raise InputError(f"element type {element_type!r}: a NumPy type or an ONNX type number is expected") from error
 
 
+def _shape(shape: Sequence[int]) -> tuple[int, ...]:
+    try:
+        dims = tuple(operator.index(d) for d in shape)
+    except TypeError:
+        dims = (-1,)
+    if any(d < 0 for d in dims):
+        raise InputError(f"shape {shape!r}: numbers of at least 0 are needed")
+    return dims
+
+
 def _at(address: int, shape: Sequence[int], element_type: Any) -> np.ndarray:
     """An array over foreign memory."""
-    dtype, shape = _dtype(element_type), tuple(int(d) for d in shape)
+    dtype, shape = _dtype(element_type), _shape(shape)
     if dtype == dtypes.STRING:
         raise InputError("strings cannot be bound by address")
     nbytes = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize

@@ -117,7 +117,7 @@ class Session:
 
     def _choose(self, names: Sequence[str], fetch_only: bool):
         """The program that computes `names`, and how to pick them from its results (None: they are the results)."""
-        if isinstance(names, str) or not all(isinstance(n, str) for n in names):
+        if isinstance(names, str) or not isinstance(names, Iterable) or not all(isinstance(n, str) for n in names):
             raise InputError(f"output names are {names!r}; None or a list of str is expected")
         own = self.output_names
         if list(names) == own or len(names) == 0:

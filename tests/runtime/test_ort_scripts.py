@@ -245,3 +245,18 @@ def test_bindings_that_do_not_fit():
     binding.bind_ortvalue_output("q", shared)
     with pytest.raises(cynfer.InputError, match="overlaps that of output"):
         two.run_with_iobinding(binding)
+
+
+def test_values_and_options_that_make_no_sense():
+    import cynfer
+
+    for shape in ([2, -1], [2.5], None):
+        with pytest.raises(cynfer.InputError, match="shape"):
+            cynfer.OrtValue.ortvalue_from_shape_and_type(shape, np.float32)
+    with pytest.raises(cynfer.InputError, match=r"shape \[-2\]"):
+        cynfer.InferenceSession(add_relu()).io_binding().bind_input("a", "cpu", 0, np.float32, [-2], 64)
+    with pytest.raises(cynfer.InputError, match="1 names of initializers, but 0 values"):
+        cynfer.SessionOptions().add_external_initializers(["w"], [])
+    for size in (-1, "two"):
+        with pytest.raises(cynfer.InputError, match=f"thread pool size {size!r}"):
+            cynfer.set_global_thread_pool_sizes(size)

@@ -87,6 +87,8 @@ def test_outputs_by_name_in_any_order(session):
         session.run(["z"], feeds)
     with pytest.raises(cynfer.InputError, match="list of str"):
         session.run("y", feeds)
+    with pytest.raises(cynfer.InputError, match="output names are 5"):
+        session.run(5, feeds)
 
 
 def test_only_what_the_outputs_need():
