@@ -7,6 +7,7 @@ import logging
 import operator
 import os
 import threading
+import weakref
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -30,6 +31,8 @@ log = logging.getLogger("cynfer")
 
 #: Programs kept for runs that ask for other outputs than the model's, or replace initializers.
 KEPT = 8
+
+_sessions: weakref.WeakSet[Session] = weakref.WeakSet()
 
 
 class Session:
@@ -61,10 +64,15 @@ class Session:
         self.closed = False
         self._programs: dict[tuple, Program] = {}
         self._running: set[Handle] = set()
-        self._lock = threading.Lock()
+        self.unlock()
+        _sessions.add(self)
         self.program: Program | _Closed = self._compile(None, ())
         if check:
             self._check()
+
+    def unlock(self) -> None:
+        """A new lock: a forked child may inherit one that a thread of its parent holds."""
+        self._lock = threading.Lock()
 
     def __reduce__(self):
         return _restore, (type(self), self._arguments)
@@ -232,6 +240,14 @@ class _Closed:
 
     def trim(self) -> None:
         """Nothing is left."""
+
+
+def _after_fork() -> None:
+    for session in list(_sessions):
+        session.unlock()
+
+
+os.register_at_fork(after_in_child=_after_fork)
 
 
 def _restore(kind: type[Session], arguments: dict) -> Session:

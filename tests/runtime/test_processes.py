@@ -117,6 +117,20 @@ print("fine")
 """), seconds=300) == "fine\n"
 
 
+def test_a_child_does_not_inherit_a_lock_that_is_held():
+    """A thread of the parent makes a program for other outputs, say, while the process forks."""
+    assert finish(start("""
+session = cynfer.InferenceSession(add_relu())
+x = {n: np.ones((1, 3), np.float32) for n in "ab"}
+with session._lock:
+    child = os.fork()
+    if child == 0:
+        signal.alarm(60)
+        os._exit(0 if session.run(["s"], x)[0].tolist() == [[2, 2, 2]] else 1)
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+""")).strip() == "0"
+
+
 def test_nothing_spins_after_a_run():
     """A second of sleep after runs of two threads takes no CPU time."""
     assert finish(start("""
