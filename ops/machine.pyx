@@ -59,7 +59,7 @@ class Machine:
     """Kernels and choices for one instruction set and one precision.
 
     isa: the strongest instruction set to use, or None for the strongest this machine has.
-    precision: "highest", "high" or "medium" float32 products.
+    precision: "highest", "high" or "medium" float32 products; so far all three are computed as "highest".
 
     Raises InputError for a name that is not known or that this machine cannot run.
     """
