@@ -168,8 +168,8 @@ class Resize(Op):
             if length == 1:
                 return np.full(out, 0.5 * (first + last) * (size - 1))
             return first * (size - 1) + x * (last - first) * (size - 1) / (length - 1)
-        if self.coordinates == "pytorch_half_pixel" and length == 1:
-            return np.full(out, -0.5)
+        if self.coordinates == "pytorch_half_pixel" and out == 1:  # of the standard's text; the reference has -0.5
+            return np.zeros(out)
         if self.coordinates == "half_pixel_symmetric":  # half_pixel counted from both centres
             return self._divided(x + 0.5 - out / 2, scale) + (size - 1) / 2
         return self._divided(x + 0.5, scale) - 0.5

@@ -78,6 +78,14 @@ def test_crop_and_resize_outside_the_image():
     np.testing.assert_allclose(y.reshape(-1), [9, 9, 9, 0, 1, 2, 3])
 
 
+@pytest.mark.parametrize("mode", ["linear", "cubic"])
+def test_one_pixel_left_is_the_first(mode):
+    """pytorch_half_pixel: a result of one element reads position 0, whatever the scale was."""
+    x = draw(1, 1, 3, 3)
+    y = by_python(Resize(mode, coordinates="pytorch_half_pixel"), x, None, scales(1, 1, 0.5, 0.5))[0]
+    assert y.shape == (1, 1, 1, 1) and y.item() == x[0, 0, 0, 0]
+
+
 def test_names_pass_through():
     n, h = Dim.name("N"), Dim.name("H")
     x = Fact(np.dtype(np.float32), (n, 16, h, 8))
