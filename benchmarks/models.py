@@ -50,27 +50,32 @@ import json, sys, time
 import numpy
 runtime, path, threads = sys.argv[1], sys.argv[2], int(sys.argv[3])
 def peak(): return next(int(l.split()[1]) * 1024 for l in open("/proc/self/status") if l.startswith("VmHWM"))
+def load():
+    if runtime == "cynfer":
+        return module.InferenceSession(path, threads=threads)
+    options = module.SessionOptions()
+    options.intra_op_num_threads, options.log_severity_level = threads, 3
+    return module.InferenceSession(path, options, providers=["CPUExecutionProvider"])
 base = peak()
 began = time.perf_counter()
-if runtime == "cynfer":
-    import cynfer
-    imported = time.perf_counter()
-    session = cynfer.InferenceSession(path, threads=threads)
-else:
-    import onnxruntime
-    imported = time.perf_counter()
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads, options.log_severity_level = threads, 3
-    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-loaded = time.perf_counter()
+module = __import__(runtime)
+session = load()
+first = time.perf_counter() - began
 x = {i.name: numpy.ones([d if isinstance(d, int) else 1 for d in i.shape], numpy.float32) for i in session.get_inputs()}
 session.run(None, x)
-print(json.dumps({"import": imported - began, "load": loaded - imported, "peak": peak() - base}))
+memory = peak() - base
+del session
+began = time.perf_counter()
+session = load()
+print(json.dumps({"first": first, "load": time.perf_counter() - began, "peak": memory}))
 """
 
 
 def footprint(name: str, threads: int, rounds: int = 5) -> dict[str, dict[str, float]]:
-    """{runtime: {import, load: best seconds of 5 processes; peak: bytes above NumPy alone, after one run}}."""
+    """{runtime: {first: seconds to import it and load, load: seconds to load once more, peak: bytes above NumPy}}.
+
+    The best of several processes each; the peak is that of the first load and one run.
+    """
     best: dict[str, dict[str, float]] = {}
     environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}  # as on a user's machine
     with tempfile.TemporaryDirectory() as folder:
@@ -99,13 +104,16 @@ def main() -> None:
     arguments = parser.parse_args()
     ratios = {}
     if arguments.memory:
-        print("| model | load ms | onnxruntime | ratio | peak MB above NumPy | onnxruntime | ratio |")
-        print("| --- | ---: | ---: | ---: | ---: | ---: | ---: |")
+        print("| model | import and load ms | onnxruntime | ratio | load ms | onnxruntime | ratio "
+              "| peak MB above NumPy | onnxruntime | ratio |")
+        print("| --- |" + " ---: |" * 9)
         for name in arguments.models:
             found = footprint(name, arguments.threads)
             a, b = found["cynfer"], found["onnxruntime"]
-            print(f"| {name} | {a['load'] * 1e3:.0f} | {b['load'] * 1e3:.0f} | {b['load'] / a['load']:.2f} "
-                  f"| {a['peak'] / 1e6:.0f} | {b['peak'] / 1e6:.0f} | {b['peak'] / a['peak']:.2f} |", flush=True)
+            cells = [name]
+            for key, unit in (("first", 1e3), ("load", 1e3), ("peak", 1e-6)):
+                cells += [f"{a[key] * unit:.0f}", f"{b[key] * unit:.0f}", f"{b[key] / a[key]:.2f}"]
+            print("| " + " | ".join(cells) + " |", flush=True)
         return
     print("| model | cynfer ms | onnxruntime ms | ratio | error of the scale |")
     print("| --- | ---: | ---: | ---: | ---: |")
