@@ -15,6 +15,7 @@ import os, signal, sys, threading, time
 import numpy as np
 import cynfer
 from small_models import add_relu, convs, matmuls
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job starts with it ignored
 LONG = {"x": np.ones((2000, 2000), np.float32)}
 def long_session(**kwargs):
     return cynfer.InferenceSession(matmuls(2000, 2000, 400), **kwargs)
