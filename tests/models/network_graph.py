@@ -87,7 +87,7 @@ class Network:
 
     def weight(self, *shape: int, fan: int | None = None) -> str:
         """A weight that keeps the scale of what it is applied to; sometimes one that is there already."""
-        same = [n for n, w in self.weights.items() if w.shape == shape and w.dtype == self.dtype]
+        same = [n for n, w in self.weights.items() if w.shape == shape and w.dtype == self.dtype and n[0] == "w"]
         if same and self.chance(0.3):
             return self.pick(same)
         fan = fan if fan is not None else int(np.prod(shape[1:]))

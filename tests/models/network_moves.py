@@ -94,7 +94,7 @@ def resize(net: Network, x: Value):
     whole = all(n * f == m for n, f, m in zip(x.dims[1:], factors, dims, strict=True))
     # whether corners are those of n * f or of what it is rounded to, the reference and onnxruntime see differently
     if net.chance(0.5) and (whole or attributes["coordinate_transformation_mode"] != "align_corners"):
-        name = net.const(np.array(0))
+        name = net.name("s")
         net.weights[name] = np.array([1, 1, *factors], np.float32)  # whatever the network's type
         return net.node("Resize", [x.name, "", name], (x.dims[0], *dims), **attributes)
     shape = net.node("Shape", [x.name], ())
