@@ -10,7 +10,7 @@ from network_check import problems
 from networks import IMAGES, OFTEN, network
 
 #: Seeds in one test; the first CHUNKS of them run by default.
-CHUNK, CHUNKS, MANY = 20, 12, 200
+CHUNK, CHUNKS, MANY = 20, 12, 24
 
 
 def check(chunk: int, threads=(3,)) -> None:
